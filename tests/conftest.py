@@ -1,0 +1,19 @@
+"""The unit tests: hypothesis draws the same examples every time (others in the soak); what runs without numba too."""
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+HERE = Path(__file__).parent
+TWICE = {"paths", "labs"}  # everything in these folders must hold without numba too: make test runs it twice
+
+settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+settings.register_profile("soak", deadline=None, max_examples=2000, print_blob=True)
+settings.load_profile("tests")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).parts[0] in TWICE:
+            item.add_marker("kernels")

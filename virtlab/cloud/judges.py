@@ -1,0 +1,412 @@
+"""The judges of the claims: each computes where a claim holds and which parameter breaks it first.
+
+A judge looks at the models and at the facts, and never says right or wrong. Arithmetic slips and contradictions are
+called so. "About" means within a fifth of the figure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from virtlab.cloud.efficiency import efficiency
+from virtlab.cloud.fleet import Fleet, lost, price_at_which
+from virtlab.cloud.mix import Mix, loss, part_loss, share_for, weighted
+from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
+from virtlab.core.units import number, show, signed
+from virtlab.core.words import words
+from virtlab.evidence import FACTS, Fact
+from virtlab.paths import LADDER, Costs, Counts, Event, PathOptions, Place
+
+_PATH = Axis("path", choices=tuple(LADDER))
+_SCOPE = Axis("scope", choices=("host", "guest", "host+guest", "host+guest+dma"))
+_BATCH = Axis("batch", "packets", 1, 64, integer=True)
+_IDLE = Axis.of(Costs, "idle_exit_ns")
+_HALTS = Axis.of(PathOptions, "guest_halts")
+_POSTED = Axis.of(PathOptions, "posted")
+_ABOUT = 0.2
+
+
+def _facts(*ids: str) -> tuple[Fact, ...]:
+    return tuple(FACTS[i] for i in ids)
+
+
+def _say(claim: str, **values: object) -> tuple[str, ...]:
+    return tuple(str(template).format(**values) for template in words(f"judge.{claim}"))
+
+
+def _batch(packets: float) -> dict[str, Any]:
+    """Options with this many packets to every kick, refill and interrupt."""
+    return {"kick_batch": int(packets), "interrupt_batch": int(packets)}
+
+
+def _counts(path: str, **options: Any) -> Counts:
+    return LADDER[path].counts(**options)
+
+
+def _latency_ns(path: str, idle_exit_ns: float | None = None, **options: Any) -> float:
+    costs = Costs() if idle_exit_ns is None else Costs(idle_exit_ns=idle_exit_ns)
+    return LADDER[path].latency(costs=costs, **options).total_ns
+
+
+def _about(value: float, wanted: float) -> bool:
+    return abs(value - wanted) <= _ABOUT * wanted * (1 + 1e-12)
+
+
+# --- what a mix and a fleet lose ------------------------------------------------------------------------------------
+
+
+def s1() -> Verdict:
+    """About 10 %: the mixes of published figures that lose it. Start: 10 % network, the block share that gives it."""
+    wanted = FACTS["article.loss"].value
+    base = Mix(share_cpu=0.9, share_net=0.1, share_blk=0.0)
+    share = share_for(wanted, base).share_blk or 0.0
+    start = _shares(base, net=0.1, blk=share)
+
+    def about(**changes: Any) -> bool:
+        return _about(loss(start, **changes).loss, wanted)
+
+    def about_shares(net: float, blk: float) -> bool:
+        return _about(loss(_shares(base, net, blk)).loss, wanted)
+
+    blk_axis, net_axis = (Axis(name, high=1 - other) for name, other in (("share_blk", 0.1), ("share_net", share)))
+    conditions = (
+        turn("about", "mix", blk_axis, share, lambda v: about_shares(0.1, v)),
+        turn("about", "mix", net_axis, 0.1, lambda v: about_shares(v, share)),
+        turn("about", "mix", Axis.of(Mix, "block"), start.block, lambda v: about(block=v)),
+        turn("about", "mix", Axis.of(Mix, "network"), start.network, lambda v: about(network=v)),
+        turn("about", "mix", Axis.of(Mix, "system"), start.system, lambda v: about(system=v)),
+        turn("about", "mix", Axis.of(Mix, "weights"), start.weights, lambda v: about(weights=v)),
+    )
+    cpu, small, large, net = (
+        part_loss("cpu", base),
+        part_loss("blk", base),
+        part_loss("blk", base.replace(block="128k-qd32-read")),
+        part_loss("net", base),
+    )
+    sentences = _say(
+        "s1", wanted=show(wanted, "%"), cpu_low=show(cpu.low, "%"), cpu_high=show(cpu.high, "%"),
+        small=signed(-small.loss, "%"), large=signed(-large.loss, "%"), net=signed(-net.loss, "%"),
+        low=show(conditions[0].low or 0.0, "%"), high=show(conditions[0].high or 0.0, "%"),
+        mix=_mix_text(), default=show(loss().loss, "%"), time=show(loss(weights="time").loss, "%"),
+    )  # fmt: skip
+    ids = (f.id for figure in (cpu, net, small, large) for f in figure.facts)
+    calls = (
+        f"cloud.loss(share_cpu={start.share_cpu:.3f}, share_net=0.1, share_blk={share:.3f})",
+        "cloud.share_for(0.1, share_cpu=0.9, share_net=0.1, share_blk=0.0)",
+    )
+    return verdict("S1", sentences, conditions, _facts("article.loss", *dict.fromkeys(ids)), calls)
+
+
+def _mix_text() -> str:
+    """The default mix in words: 60 % computing, 25 % network, 15 % block I/O."""
+    return ", ".join(f"{show(share, '%')} {words(f'cloud.part.{name}')}" for name, share in Mix().shares.items())
+
+
+def _shares(mix: Mix, net: float, blk: float) -> Mix:
+    changed: Mix = mix.replace(share_cpu=max(0.0, 1 - net - blk), share_net=net, share_blk=blk)
+    return changed
+
+
+def s2() -> Verdict:
+    """Below 1 %: how little may go wrong. Start: the card's promise, I/O that loses nothing and no core kept back."""
+    limit, cores = FACTS["article.loss.after"].value, FACTS["fleet.cores"].value
+    cpu, device = FACTS["overhead.gregg.hardware"], FACTS["overhead.eli.after"]
+    shares = Mix().shares
+
+    def total(cpu_loss: float = cpu.value, io_loss: float = 0.0, reserved_cores: float = 0) -> float:
+        slowdown = weighted({"cpu": cpu_loss, "net": io_loss, "blk": io_loss}, shares, "servers")
+        return efficiency(reserved_cores / cores, slowdown).loss
+
+    io_axis = Axis("io_loss", "1", 0.0, 1 - device.low)
+    cpu_axis = Axis("cpu_loss", "1", cpu.low, cpu.high)
+    kept = Axis("reserved_cores", "cores", 0, 16, integer=True)
+    conditions = (
+        turn("below", "promise", io_axis, 0.0, lambda v: total(io_loss=v) < limit),
+        turn("below", "promise", kept, 0, lambda v: total(reserved_cores=v) < limit),
+        turn("below", "promise", cpu_axis, cpu.value, lambda v: total(cpu_loss=v) < limit),
+    )
+    sentences = _say(
+        "s2", mix=_mix_text(), limit=show(limit, "%"), total=show(total(), "%"), cpu=show(cpu.value, "%"),
+        io=show(conditions[0].high or 0.0, "%"), io_high=show(io_axis.high, "%"), cores=number(cores),
+        one=show(total(reserved_cores=1), "%"), leap=FACTS["overhead.leapio.cores"].text(),
+    )  # fmt: skip
+    facts = _facts("article.loss.after", cpu.id, device.id, "overhead.leapio.cores", "fleet.cores")
+    calls = (f"cloud.efficiency(0, {total():.4g})", f"cloud.efficiency(1 / {cores:g}, {total():.4g})")
+    return verdict("S2", sentences, conditions, facts, calls)
+
+
+def s7() -> Verdict:
+    """Hundreds of thousands of cores and a billion dollars: arithmetic, which contradicts itself."""
+    servers, share, cost = (FACTS[f"article.{n}"].value for n in ("servers", "loss", "cost"))
+    said = FACTS["article.cores.lost"].value
+    sizes = tuple(int(FACTS[f"fleet.cores.{n}"].value) for n in (32, 64, 128))
+    results = [lost(servers=int(servers), cores=c, loss=share) for c in sizes]
+    middle = results[1].lost_cores
+
+    def hundreds_of_thousands(cores: float) -> bool:
+        return 1e5 <= cores < 1e6
+
+    per_server = said / (servers * share)
+    conditions = (
+        turn("hundreds", "fleet", Axis("cores", "cores", choices=sizes), sizes[0],
+             lambda v: hundreds_of_thousands(servers * share * v)),
+        turn("hundreds", "fleet", Axis("cores", "cores", 1, 256, True), round(per_server),
+             lambda v: hundreds_of_thousands(servers * share * v)),
+        turn("hundreds", "fleet64", Axis.of(Fleet, "loss"), said / (servers * sizes[1]),
+             lambda v: hundreds_of_thousands(servers * sizes[1] * v)),
+        turn("billion", "fleet64", Axis.of(Fleet, "core_year_usd"), price_at_which(cost, middle),
+             lambda v: _about(middle * v, cost)),
+        turn("billion", "said", Axis.of(Fleet, "core_year_usd"), price_at_which(cost, said),
+             lambda v: _about(said * v, cost)),
+    )  # fmt: skip
+    sentences = _say(
+        "s7", share=show(share, "%"), servers=show(servers, "servers"), sizes=", ".join(map(str, sizes)),
+        results=", ".join(number(r.lost_cores / 1e6) for r in results), said=show(said, "cores"),
+        per_server=number(per_server), cost=show(cost, "USD"), price_said=show(price_at_which(cost, said), "USD", 4),
+        price=show(price_at_which(cost, middle), "USD", 5), middle=show(middle, "cores"),
+        threads=number(results[1].lost_threads / 1e6),
+    )  # fmt: skip
+    facts = _facts("article.servers", "article.loss", "article.cores.lost", "article.cost", "fleet.core_year",
+                   "fleet.threads_per_core", *(f"fleet.cores.{n}" for n in sizes))  # fmt: skip
+    calls = ("cloud.lost(cores=64)", "cloud.price_at_which(1e9, 3e5)", "cloud.price_at_which(1e9, 6.4e6)")
+    return verdict("S7", sentences, conditions, facts, calls)
+
+
+# --- the old path ---------------------------------------------------------------------------------------------------
+
+
+def s3() -> Verdict:
+    """Every I/O leaves the guest and is served by QEMU: which VirtIO paths, and until which batch.
+
+    Sending with APICv: then no interrupt costs an exit, and each exit that is counted is a kick.
+    """
+
+    def every_packet_exits(path: str = "qemu-ioeventfd", **options: Any) -> bool:
+        return _counts(path, **options).vcpu_exits_per_packet >= 1
+
+    virtio = Axis("path", choices=("qemu", "qemu-ioeventfd", "vhost-net", "vhost-user", "vdpa"))
+    suppressed = turn("exits", "send", Axis.of(PathOptions, "busy_poll"), False,
+                      lambda v: every_packet_exits("vhost-net", busy_poll=v))  # fmt: skip
+    conditions = (
+        turn("served", "send", virtio, "qemu", lambda v: _counts(v).qemu_in_datapath),
+        turn("exits", "send", virtio, "qemu", every_packet_exits),
+        turn("exits", "qemu_send", _BATCH, 1, lambda v: every_packet_exits(**_batch(v))),
+        suppressed,
+    )
+    before, after = FACTS["io.vhost.busypoll.before.kicks"], FACTS["io.vhost.busypoll.after.kicks"]
+    with_qemu = [LADDER[p].title for p in virtio.choices if _counts(p).qemu_in_datapath]
+    without = [LADDER[p].title for p in virtio.choices if not _counts(p).qemu_in_datapath]
+    sentences = _say(
+        "s3", served=", ".join(with_qemu), others=", ".join(without),
+        user=number(_counts("qemu").userspace_exits_per_packet),
+        event=number(_counts("qemu-ioeventfd").userspace_exits_per_packet),
+        at8=number(_counts("qemu-ioeventfd", **_batch(8)).vcpu_exits_per_packet),
+        before=show(before.value, before.unit), after=show(after.value, after.unit),
+    )  # fmt: skip
+    facts = _facts(before.id, after.id, "exit.m01.pio.qemu", "exit.m01.pio.ioeventfd")
+    calls = ('paths.LADDER["vhost-net"].counts()', 'paths.LADDER["vhost-net"].counts(busy_poll=True)')
+    return verdict("S3", sentences, conditions, facts, calls)
+
+
+def s10() -> Verdict:
+    """At least three switches, two copies, more than 20 µs: by batch, scope, sleeping guest and idle state."""
+    switches, copies = FACTS["article.switches"].value, FACTS["article.copies"].value
+    limit_ns = FACTS["article.latency"].value * 1e3
+    asleep: dict[str, Any] = {"direction": "rx", "guest_halts": True}
+
+    def three(batch: float = 1, path: str = "qemu-ioeventfd", **options: Any) -> bool:
+        return _counts(path, **_batch(batch), **options).switches_per_packet >= switches
+
+    def strictly(batch: float) -> bool:
+        return _counts("qemu-ioeventfd", **_batch(batch), **asleep).context_switches_per_packet >= switches
+
+    def two(direction: str, scope: Any) -> bool:
+        return _counts("qemu-ioeventfd", direction=direction).copies(scope) == copies
+
+    def slow(path: str = "qemu-ioeventfd", **options: Any) -> bool:
+        return _latency_ns(path, **options) > limit_ns
+
+    ping, least, local = (FACTS[f"nsdi20.{n}"] for n in ("qemu.ping.avg", "qemu.ping.min", "loopback.ping.avg"))
+
+    def within_ping(idle: float) -> bool:
+        round_trip = _latency_ns("qemu-ioeventfd", idle, **asleep) + _latency_ns("qemu-ioeventfd", idle)
+        return round_trip <= ping.value * 1e3
+
+    # The idle-state exit at which the model takes as long as the measured ping: the machine to start from.
+    matching = turn("slow", "qemu_asleep", _IDLE, 0.0, within_ping).high or 0.0
+    c1e, c6 = FACTS["cpu.idle_exit.c1e"], FACTS["cpu.idle_exit.c6"]
+    conditions = (
+        turn("switches", "qemu_send", _BATCH, 1, three),
+        turn("switches", "qemu_asleep", _BATCH, 1, lambda v: three(v, **asleep)),
+        turn("strictly", "qemu_asleep", _BATCH, 1, strictly),
+        turn("switches", "send", _PATH, "qemu-ioeventfd", lambda v: three(path=v)),
+        turn("copies", "qemu_send", _SCOPE, "host+guest", lambda v: two("tx", v)),
+        turn("copies", "qemu_receive", _SCOPE, "host", lambda v: two("rx", v)),
+        turn("slow", "qemu_asleep", _IDLE, matching, lambda v: slow(idle_exit_ns=v, **asleep)),
+        turn("slow", "qemu_receive", _IDLE, matching, lambda v: slow(idle_exit_ns=v, direction="rx")),
+        turn("slow", "qemu_send", _IDLE, matching, lambda v: slow(idle_exit_ns=v)),
+        turn("slow", "qemu_receive", _HALTS, True, lambda v: slow(direction="rx", guest_halts=v)),
+        turn("slow", "asleep", _PATH, "qemu-ioeventfd", lambda v: slow(v, **asleep)),
+    )
+    trips = (LADDER["qemu-ioeventfd"].latency(), LADDER["qemu-ioeventfd"].latency(**asleep))
+    outside = sum(trip.by_place()[place] for trip in trips for place in (Place.CARD, Place.PCIE, Place.WIRE))
+    base, received = _counts("qemu-ioeventfd"), _counts("qemu-ioeventfd", direction="rx")
+    sentences = _say(
+        "s10", exits=number(base.switches_per_packet), switches=number(base.context_switches_per_packet),
+        breaks=number(conditions[0].breaks_at), then=number(_counts("qemu-ioeventfd", **_batch(2)).switches_per_packet),
+        tx=number(base.host_copies_per_packet), rx=number(received.host_copies_per_packet),
+        asleep=show(_latency_ns("qemu-ioeventfd", **asleep), "ns"), send=show(_latency_ns("qemu-ioeventfd"), "ns"),
+        receive=show(_latency_ns("qemu-ioeventfd", direction="rx"), "ns"), limit=show(limit_ns, "ns"),
+        idle=show(FACTS["cpu.idle_exit"].value, "ns"), idle_send=show(conditions[8].low or 0.0, "ns"),
+        idle_receive=show(conditions[7].low or 0.0, "ns"), ping=show(ping.value, "us"), least=show(least.value, "us"),
+        local=show(local.value, "us"), way=show(ping.value / 2, "us"), matching=show(matching, "ns"),
+        outside=show(outside, "ns"),
+        c1e=show(c1e.value, "ns"), c6=show(c6.value, "ns"),
+    )  # fmt: skip
+    facts = _facts(ping.id, least.id, local.id, "cpu.idle_exit", c1e.id, c6.id, "host.context_switch", "host.wakeup")
+    calls = (
+        'paths.LADDER["qemu-ioeventfd"].counts(kick_batch=2)',
+        'paths.LADDER["qemu-ioeventfd"].latency(direction="rx", guest_halts=True)',
+    )
+    return verdict("S10", sentences, conditions, facts, calls)
+
+
+# --- the card's path ------------------------------------------------------------------------------------------------
+
+
+def s11() -> Verdict:
+    """No host CPU, no copy, one DMA, less than 5 µs. Start: a posted interrupt to a guest that is awake, batch 1."""
+    limit_ns = FACTS["article.latency.card"].value * 1e3
+    receive: dict[str, Any] = {"direction": "rx", "posted": True}
+
+    def idle_host(path: str = "card", **changes: Any) -> bool:
+        return LADDER[path].cpu(**{**receive, **changes}).host_ns_per_packet == 0
+
+    def fast(costs: dict[str, Any] | None = None, **changes: Any) -> bool:
+        options = {**receive, **changes}
+        return LADDER["card"].latency(costs=Costs(**(costs or {})), **options).total_ns < limit_ns
+
+    def copies(scope: Any) -> bool:
+        return _counts("card", **receive).copies(scope) == 0
+
+    def one(what: str) -> bool:
+        counts = _counts("card", **receive)
+        return (counts.data_dmas_per_packet if what == "data" else counts.pcie_transactions_per_packet) == 1
+
+    pipeline, stack = Axis.of(Costs, "card_pipeline_ns"), Axis.of(Costs, "guest_stack_ns")
+    conditions = (
+        turn("fast", "card_receive", pipeline, FACTS["card.pipeline"].value, lambda v: fast({"card_pipeline_ns": v})),
+        turn("fast", "card_receive", stack, FACTS["guest.stack"].value, lambda v: fast({"guest_stack_ns": v})),
+        turn("fast", "card_receive", _BATCH, 1, lambda v: fast(**_batch(v))),
+        turn("fast", "card_receive", _HALTS, False, lambda v: fast(guest_halts=v)),
+        turn("fast", "card_receive", _POSTED, True, lambda v: fast(posted=v)),
+        turn("fast", "card_send", _BATCH, 1, lambda v: fast(direction="tx", **_batch(v))),
+        turn("fast", "card_send", pipeline, FACTS["card.pipeline"].value,
+             lambda v: fast({"card_pipeline_ns": v}, direction="tx")),
+        turn("idle", "card_receive", _POSTED, True, lambda v: idle_host(posted=v)),
+        turn("idle", "card_receive", _HALTS, False, lambda v: idle_host(guest_halts=v)),
+        turn("none", "card_receive", _SCOPE, "host", copies),
+        turn("dma", "card_receive", Axis("dma", choices=("data", "transactions")), "data", one),
+    )  # fmt: skip
+    counts, unposted = _counts("card", **receive), LADDER["card"].cpu(direction="rx", posted=False)
+    accelnet = FACTS["io.accelnet.latency"]
+    sentences = _say(
+        "s11", host_copies=number(counts.host_copies_per_packet), guest_copies=number(counts.guest_copies_per_packet),
+        dmas=number(counts.data_dmas_per_packet), transactions=number(counts.pcie_transactions_per_packet),
+        unposted=show(unposted.host_ns_per_packet, "ns"), guest=show(unposted.guest_ns_per_packet, "ns"),
+        send=show(_latency_ns("card", posted=True), "ns"), receive=show(_latency_ns("card", **receive), "ns"),
+        asleep=show(_latency_ns("card", **receive, guest_halts=True), "ns"), limit=show(limit_ns, "ns"),
+        batch=number(conditions[2].breaks_at), pipeline=show(conditions[0].high or 0.0, "ns"),
+        accelnet=show(accelnet.value, accelnet.unit),
+    )  # fmt: skip
+    facts = _facts(accelnet.id, "card.pipeline", "guest.stack", "guest.irq", "pcie.dma", "host.irq")
+    calls = (
+        'paths.LADDER["card"].latency(direction="rx", posted=True)',
+        'paths.LADDER["card"].cpu(direction="rx", posted=True)',
+    )
+    return verdict("S11", sentences, conditions, facts, calls)
+
+
+def guest_runs_tcp(path: str) -> bool:
+    """Whether the TCP steps of a path stand in the guest, in both directions, and none stands on the card."""
+    steps = [step for direction in ("tx", "rx") for step in LADDER[path].active(direction=direction)]
+    tcp = [step for step in steps if "net/ipv4/tcp" in step.function]
+    return bool(tcp) and all(step.place is Place.GUEST for step in tcp)
+
+
+def s12() -> Verdict:
+    """The card runs TCP/IP: on no path of the ladder."""
+    stack = FACTS["guest.stack"]
+    condition = turn("tcp", "both", _PATH, "card", lambda v: not guest_runs_tcp(v))
+    cpu = LADDER["card"].cpu(posted=True)
+    sentences = _say(
+        "s12", paths=number(sum(map(guest_runs_tcp, LADDER))), all=number(len(LADDER)),
+        stack=show(stack.value, stack.unit), guest=show(cpu.guest_ns_per_packet, "ns"),
+    )  # fmt: skip
+    return verdict("S12", sentences, (condition,), (stack,), ('paths.LADDER["card"].active(direction="tx")',))
+
+
+def s14() -> Verdict:
+    """From four copies to none: which scope gives 4, which 2, which 0, and whether one gives both ends."""
+    four = FACTS["article.copies"].high
+
+    def copies(path: str, direction: str, scope: Any) -> float:
+        return _counts(path, direction=direction, posted=path == "card").copies(scope)
+
+    def either(path: str, wanted: float, scope: Any) -> bool:
+        return any(copies(path, d, scope) == wanted for d in ("tx", "rx"))
+
+    conditions = (
+        turn("four_to_none", "before_after", _SCOPE, "host",
+             lambda v: any(copies("qemu", d, v) == four and copies("card", d, v) == 0 for d in ("tx", "rx"))),
+        turn("four", "before", _SCOPE, "host+guest+dma", lambda v: either("qemu", four, v)),
+        turn("two", "before", _SCOPE, "host", lambda v: either("qemu", FACTS["article.copies"].value, v)),
+        turn("none", "after", _SCOPE, "host", lambda v: either("card", 0, v)),
+    )  # fmt: skip
+    falls = {
+        f"{scope}_{d}".replace("+", "_"): f"{number(copies('qemu', d, scope))} → {number(copies('card', d, scope))}"
+        for scope in _SCOPE.choices
+        for d in ("tx", "rx")
+    }
+    sentences = _say("s14", four=number(four), **falls)
+    calls = tuple(
+        f'paths.LADDER["{p}"].counts(direction="rx").copies("{scope}")'
+        for p, scope in (("qemu", "host+guest+dma"), ("qemu", "host"), ("card", "host"), ("card", "host+guest+dma"))
+    )
+    return verdict("S14", sentences, conditions, _facts("article.copies"), calls)
+
+
+def s24() -> Verdict:
+    """Only hardware latency remains: when no software of the host runs for a packet, and what else remains."""
+    awake: dict[str, Any] = {"direction": "rx", "posted": True}
+
+    def no_software(path: str = "card", **changes: Any) -> bool:
+        return LADDER[path].cpu(**{**awake, **changes}).host_ns_per_packet == 0
+
+    def rate_gbit_per_s(misses: float) -> float:  # p / (l0 + M lm), for a page of 4 KiB
+        return 8 * 4096 / (FACTS["iommu.m50.base"].value + misses * FACTS["iommu.m50.miss"].value)
+
+    link = FACTS["link.rate"]
+    conditions = (
+        turn("software", "card_receive", _HALTS, False, lambda v: no_software(guest_halts=v)),
+        turn("software", "card_receive", _POSTED, True, lambda v: no_software(posted=v)),
+        turn("software", "receive_posted", _PATH, "card", no_software),
+        turn("iommu", "dma_4k", Axis("iotlb_misses", "misses", 0, 10), 0.0, lambda v: rate_gbit_per_s(v) >= link.value),
+    )
+    asleep = LADDER["card"].cpu(**awake, guest_halts=True)
+    events = _counts("card", **awake, guest_halts=True)
+    sentences = _say(
+        "s24", host=show(LADDER["card"].cpu(**awake).host_ns_per_packet, "ns"),
+        irq=show(LADDER["card"].cpu(direction="rx").host_ns_per_packet, "ns"),
+        asleep=show(asleep.host_ns_per_packet, "ns"), exits=number(getattr(events, f"{Event.VCPU_EXIT}_per_packet")),
+        switches=number(events.context_switches_per_packet), misses=number(conditions[3].high or 0.0),
+        link=show(link.value, link.unit), iommu=_percent(FACTS["overhead.iommu.strict"]),
+        cpu=_percent(FACTS["overhead.gregg.hardware"]),
+    )  # fmt: skip
+    facts = _facts("overhead.iommu.strict", "overhead.gregg.hardware", "iommu.m50.base", "iommu.m50.miss", "link.rate")
+    calls = ('paths.LADDER["card"].cpu(direction="rx", posted=True, guest_halts=True)',)
+    return verdict("S24", sentences, conditions, facts, calls)
+
+
+def _percent(fact: Fact) -> str:
+    return f"{show(fact.low, '%')} to {show(fact.high, '%')}"

@@ -1,0 +1,102 @@
+"""Optional numba: kernels are compiled at their first call, or run as plain Python; `python -m` this to compile all."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+KERNELS: list[Kernel[Any, Any]] = []
+_lock = threading.RLock()
+
+
+@functools.cache
+def _numba() -> Any:
+    try:
+        return importlib.import_module("numba")
+    except Exception:  # not installed, or does not fit the NumPy that is: both mean "do without"
+        return None
+
+
+def have_numba() -> bool:
+    """Whether kernels are compiled. Imports numba (0.3 s, once), unless VIRTLAB_NO_NUMBA is set."""
+    return not os.environ.get("VIRTLAB_NO_NUMBA") and _numba() is not None
+
+
+class Kernel(Generic[P, R]):
+    """A hot loop over arrays and scalars. `py_func` is the Python function that it was made from."""
+
+    def __init__(self, py_func: Callable[P, R], example: Callable[[], tuple[Any, ...]], lists: bool) -> None:
+        functools.update_wrapper(self, py_func)
+        self.py_func, self.example, self.lists = py_func, example, lists
+        self._compiled: Any = None
+        KERNELS.append(self)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        run = self.compiled if have_numba() else self.interpret
+        return run(*args, **kwargs)
+
+    def __reduce__(self) -> str:
+        return str(self.__qualname__)  # type: ignore[attr-defined]  # pickled by name, as a function is
+
+    @property
+    def compiled(self) -> Any:
+        """The numba dispatcher; nothing is compiled before its first call. Needs numba."""
+        with _lock:
+            if self._compiled is None:
+                try:
+                    self._compiled = _numba().njit(cache=True, nogil=True)(self.py_func)
+                except RuntimeError:  # no directory to keep a cache in
+                    self._compiled = _numba().njit(nogil=True)(self.py_func)
+            return self._compiled
+
+    @property
+    def _numba_type_(self) -> Any:  # numba asks for it when one kernel calls another
+        return self.compiled._numba_type_
+
+    def interpret(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run as plain Python. One-dimensional arrays go in as lists (an element costs a third) and are copied back."""
+        if not self.lists:
+            return self.py_func(*args, **kwargs)
+        lists = {id(a): (a, a.tolist()) for a in args if isinstance(a, np.ndarray) and a.ndim == 1}
+        result = self.py_func(*(lists[id(a)][1] if id(a) in lists else a for a in args), **kwargs)  # type: ignore
+        for array, values in lists.values():
+            if array.flags.writeable:
+                array[:] = values
+        return result
+
+
+def jit(example: Callable[[], tuple[Any, ...]], *, lists: bool = True) -> Callable[[Callable[P, R]], Kernel[P, R]]:
+    """Decorator that makes a `Kernel`. `example` returns tiny arguments of the types of a real call, to warm the cache.
+
+    Write `len(a)`, not `a.size`: a list must do. `lists=False` keeps arrays where numba is missing, for loops that
+    need integers of fixed width (a list holds Python's, which do not wrap round) or operations on whole arrays.
+    """
+    return lambda py_func: Kernel(py_func, example, lists)
+
+
+def main() -> None:
+    """Import each module of the library that defines kernels, and call each kernel once with its example."""
+    if not have_numba():
+        return print("numba is not used here (not installed, or VIRTLAB_NO_NUMBA is set): nothing to compile")
+    root = Path(__file__).parents[1]
+    for path in sorted(root.rglob("*.py")):  # by text: importing all of the library would load matplotlib and widgets
+        if "\n@jit(" in path.read_text(encoding="utf-8"):
+            importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
+    for kernel in KERNELS:
+        start = time.perf_counter()
+        kernel(*kernel.example())
+        print(f"{kernel.__module__}.{kernel.__name__}: {time.perf_counter() - start:.2f} s")  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    importlib.import_module("virtlab.core.jit").main()  # not this copy, named __main__, whose registry stays empty

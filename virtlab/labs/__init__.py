@@ -1,0 +1,25 @@
+"""The labs: one module a topic, imported at first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_WHERE = {
+    "LadderLab": "ladder",
+    "JourneyLab": "journey",
+    "LoadLab": "load",
+    "MixLab": "mix",
+    "FleetLab": "fleet",
+}
+__all__ = list(_WHERE)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"virtlab.labs.{_WHERE[name]}"), name)
+    raise AttributeError(f"there is no lab '{name}'; there are {', '.join(_WHERE)}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,86 @@
+"""Controls made from a parameter's declaration: a labelled number field with its slider, a choice, or a check box."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+
+from virtlab.core.parameter import Spec
+
+_WIDE = {"description_width": "initial"}
+_STEPS = 200  # positions of a logarithmic slider
+
+
+class Control:
+    """The widgets of one parameter: ``on_move(value)`` is called when the reader moves one, never by ``show``."""
+
+    def __init__(self, spec: Spec, on_move: Callable[[Any], None]) -> None:
+        self.spec = spec
+        self._on_move = on_move
+        self._showing = False
+        self.inputs: list[Any] = _inputs(spec)
+        for widget in self.inputs:
+            widget.observe(self._moved, names="value")
+        help_text = widgets.HTML(f'<small style="opacity:.75">{html.escape(spec.help)}</small>')
+        self.row = widgets.VBox([widgets.HBox(self.inputs, layout=widgets.Layout(flex_flow="row wrap")), help_text])
+        self.row.add_class("virtlab-control")
+
+    def show(self, value: Any) -> None:
+        """Sets the widgets to ``value`` without calling back."""
+        self._showing = True
+        try:
+            for widget in self.inputs:
+                widget.value = self._to_widget(widget, value)
+        finally:
+            self._showing = False
+
+    def _moved(self, change: Any) -> None:
+        if not self._showing:
+            self._on_move(self._from_widget(change["owner"], change["new"]))
+
+    def _to_widget(self, widget: Any, value: Any) -> Any:
+        if not isinstance(widget, widgets.FloatSlider) or not self.spec.log:
+            return value
+        return min(widget.max, max(widget.min, _position(self.spec, value)))
+
+    def _from_widget(self, widget: Any, shown: Any) -> Any:
+        if not isinstance(widget, widgets.FloatSlider) or not self.spec.log:
+            return shown
+        assert self.spec.low is not None and self.spec.high is not None
+        value = self.spec.low * (self.spec.high / self.spec.low) ** (shown / _STEPS)
+        if self.spec.kind == "int":
+            return round(value)
+        return min(self.spec.high, max(self.spec.low, float(f"{value:.3g}")))
+
+
+def _position(spec: Spec, value: float) -> float:
+    assert spec.low is not None and spec.high is not None
+    return round(_STEPS * math.log(value / spec.low) / math.log(spec.high / spec.low))
+
+
+def _inputs(spec: Spec) -> list[Any]:
+    unit = "" if spec.unit == "1" else f" [{spec.unit}]"
+    named: dict[str, Any] = {"description": spec.label + unit, "style": _WIDE, "tooltip": spec.help}
+    if spec.kind == "bool":
+        return [widgets.Checkbox(value=spec.default, indent=False, **named)]
+    if spec.kind == "choice":
+        options = [(spec.choice_label(c), c) for c in spec.choices]
+        return [widgets.Dropdown(options=options, value=spec.default, **named)]
+    if spec.low is None or spec.high is None or spec.default is None:
+        raise TypeError(f"a lab cannot show parameter '{spec.name}': it has no range or no default of its own")
+    span = {"min": spec.low, "max": spec.high, "value": spec.default}
+    whole = spec.kind == "int"
+    step = spec.step or (1 if whole else (spec.high - spec.low) / 100)
+    field = widgets.BoundedIntText if whole else widgets.BoundedFloatText
+    wide = {"layout": widgets.Layout(width="24em")}
+    number = field(**span, **named, **wide, **({} if whole else {"step": step}))
+    look = {"readout": False, "tooltip": spec.label, "layout": widgets.Layout(width="20em")}
+    if spec.log:
+        slider = widgets.FloatSlider(min=0, max=_STEPS, step=1, value=_position(spec, spec.default), **look)
+    else:
+        slider = (widgets.IntSlider if whole else widgets.FloatSlider)(**span, step=step, **look)
+    return [number, slider]

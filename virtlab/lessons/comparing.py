@@ -1,0 +1,99 @@
+"""At the end of a notebook: each prediction beside the result, and the distance between them in words."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from virtlab.core.table import Table
+from virtlab.core.units import number
+from virtlab.core.words import say, words
+from virtlab.lessons import book
+from virtlab.lessons.items import Prediction, answers, predictions
+
+Interval = tuple[float, float]
+_CLOSE = 1.1  # a factor that nobody would call a mistake
+
+
+def compare(notebook: str) -> Table:
+    """Own predictions, results and distances of one notebook ("01"). Results come from the models and the facts.
+
+    Works without predictions too, and says so. Raises LookupError for a notebook without predictions.
+    """
+    rows = []
+    for asked in predictions(notebook):
+        truth = answers(notebook).PREDICTIONS[asked.id]()
+        kept = book.prediction(asked.id)
+        mine = words("lessons.none_kept_short") if kept is None else book.kept_text(asked, kept)
+        rows.append((asked.label, mine, result_text(asked, truth), "–" if kept is None else distance(asked, kept, truth)))
+    return Table.of(words("lessons.compare_header"), rows, say("lessons.compare", notebook=notebook))
+
+
+def result_text(asked: Prediction, truth: Any) -> str:
+    """The result as a person reads it: a number, an interval, the choice with its number, or the order with its ties."""
+    if asked.kind == "order":
+        return " < ".join(" = ".join(asked.choice(k).label for k in tied) for tied in ties(truth))
+    if asked.kind == "choice":
+        return say("lessons.result_choice", label=chosen(asked, truth).label, value=book.number_text(asked, truth))
+    low, high = _interval(truth)
+    if low == high:
+        return book.number_text(asked, low)
+    return say("lessons.result_interval", low=book.number_text(asked, low), high=book.number_text(asked, high))
+
+
+def distance(asked: Prediction, kept: book.Kept, truth: Any) -> str:
+    """How far a prediction lies from the result, in words."""
+    if isinstance(kept, tuple):
+        return _swaps(kept, truth)
+    if isinstance(kept, str):
+        keys = [c.key for c in asked.choices]
+        steps = abs(keys.index(kept) - keys.index(chosen(asked, truth).key))
+        return say("lessons.steps", steps=steps) if steps > 1 else words(f"lessons.step_{steps}")
+    low, high = _interval(truth)
+    if low <= kept <= high:
+        return words("lessons.hit" if low == high else "lessons.inside")
+    target = low if kept < low else high
+    return _factor(kept, target)
+
+
+def chosen(asked: Prediction, truth: float) -> Any:
+    """The choice that a result belongs to."""
+    return next(c for c in asked.choices if c.low <= truth < c.high)
+
+
+def ties(truth: Mapping[str, float]) -> list[list[str]]:
+    """The keys in the order of their values; keys with the same value stand together."""
+    order = sorted(truth, key=lambda k: truth[k])
+    groups: list[list[str]] = []
+    for key in order:
+        if groups and math.isclose(truth[groups[-1][0]], truth[key], rel_tol=1e-9):
+            groups[-1].append(key)
+        else:
+            groups.append([key])
+    return groups
+
+
+def _interval(truth: Any) -> Interval:
+    return truth if isinstance(truth, tuple) else (truth, truth)
+
+
+def _factor(kept: float, target: float) -> str:
+    if kept * target <= 0:  # a factor says nothing across zero
+        return words("lessons.other_direction" if kept * target < 0 else "lessons.zero")  # type: ignore[no-any-return]
+    factor = abs(kept / target)
+    off = max(factor, 1 / factor)
+    if off <= _CLOSE:
+        return words("lessons.close")  # type: ignore[no-any-return]
+    key = "lessons.factor_high" if factor > 1 else "lessons.factor_low"
+    return say(key, factor=number(off, 2))
+
+
+def _swaps(kept: tuple[str, ...], truth: Mapping[str, float]) -> str:
+    place = {key: i for i, tied in enumerate(ties(truth)) for key in tied}
+    pairs = [(a, b) for a, b in itertools.combinations(kept, 2) if place[a] != place[b]]
+    swapped = sum(place[a] > place[b] for a, b in pairs)
+    if swapped == 0:
+        return words("lessons.in_order")  # type: ignore[no-any-return]
+    return say("lessons.reversed" if swapped == len(pairs) else "lessons.swapped", swapped=swapped, pairs=len(pairs))
