@@ -55,7 +55,7 @@ def main() -> None:
         except ImportError:
             sys.exit(f"{sys.executable} cannot make a virtual environment: its ensurepip module is missing.\n"
                      "Debian and Ubuntu keep it in a package of its own:  sudo apt install python3-venv")
-        print("Setting up .venv, once (about 600 MB, one to three minutes) ...", flush=True)
+        print("Setting up .venv, once (about 1 GB on disk, one to three minutes) ...", flush=True)
         if VENV.exists():
             shutil.rmtree(VENV)
         VENV.mkdir()
@@ -64,7 +64,7 @@ def main() -> None:
     STAMP.write_text(BUSY, encoding="utf-8")
     if make:
         venv.create(VENV, with_pip=True)
-    pip("--require-hashes", "--only-binary=:all:", "-r", str(LOCK))
+    pip("--require-hashes", "-r", str(LOCK))
     pip("--no-deps", "--no-build-isolation", "-e", str(ROOT))
     STAMP.write_text(want, encoding="utf-8")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -29,10 +30,8 @@ def notebooks_folder(*checkouts: Path) -> Path | None:
 
 
 def _jupyterlab(arguments: list[str]) -> int:
-    """Runs JupyterLab until it is stopped. Raises ImportError where it is not installed."""
-    from jupyterlab.labapp import main as start
-
-    return int(start(arguments) or 0)
+    """Runs JupyterLab until it is stopped."""
+    return int(importlib.import_module("jupyterlab.labapp").main(arguments) or 0)
 
 
 def lab(
@@ -51,7 +50,9 @@ def lab(
         command.append(f"--LabApp.default_url=/lab/tree/{FIRST}")
     try:
         return start([*command, *arguments])
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if str(error.name).split(".")[0] != "jupyterlab":
+            raise
         print(words("doctor.cli.no_jupyterlab"), file=sys.stderr)
         return 1
 
@@ -86,7 +87,8 @@ def claims(claim: str) -> int:
     if not claim:
         for c in CLAIMS.values():
             judged = words("doctor.cli.judged" if c.judge else "doctor.cli.to_come")
-            print(f"{c.id:4} [{c.evidence}] {c.text}\n     {say('doctor.cli.notebooks', ids=', '.join(c.notebooks))}; {judged}")
+            notebooks = say("doctor.cli.notebooks", ids=", ".join(c.notebooks))
+            print(f"{c.id:4} [{c.evidence}] {c.text}\n     {notebooks}; {judged}")
         return 0
     found = next((c for c in CLAIMS.values() if c.id.lower() == claim.lower()), None)
     if found is None:

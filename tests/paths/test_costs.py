@@ -21,7 +21,9 @@ def test_an_exit_to_qemu_passes_through_kvm_first():
 
 
 def test_an_exit_to_qemu_cheaper_than_one_to_kvm_is_refused():
-    with pytest.raises(ParameterError, match="exit_user_cycles must be at least exit_kernel_cycles .* passes through KVM"):
+    with pytest.raises(
+        ParameterError, match="exit_user_cycles must be at least exit_kernel_cycles .* passes through KVM"
+    ):
         Costs(exit_kernel_cycles=3000, exit_user_cycles=2000)
 
 
@@ -58,9 +60,7 @@ def test_line_rates_count_preamble_and_gap(link_gbit_per_s, frame_bytes, mpps):
     assert line_rate(link_gbit_per_s, frame_bytes) / 1e6 == pytest.approx(mpps, abs=0.005)
 
 
-@pytest.mark.parametrize(
-    ("link_gbit_per_s", "frame_bytes", "cycles"), [(10, 64, 202), (100, 64, 20), (100, 1518, 369)]
-)
+@pytest.mark.parametrize(("link_gbit_per_s", "frame_bytes", "cycles"), [(10, 64, 202), (100, 64, 20), (100, 1518, 369)])
 def test_budgets_per_packet_are_golden(link_gbit_per_s, frame_bytes, cycles):
     assert budget_cycles(link_gbit_per_s, frame_bytes, 3) == pytest.approx(cycles, abs=0.5)
 
@@ -75,7 +75,10 @@ def test_line_rates_agree_with_the_facts():
     ("call", "message"),
     [
         (lambda: line_rate(0, 64), "link_gbit_per_s must be 0.01 to 10,000 Gb/s; you gave 0: there is no such link"),
-        (lambda: line_rate(10, 46), "frame_bytes must be 64 to 9018 bytes; you gave 46: Ethernet carries nothing shorter"),
+        (
+            lambda: line_rate(10, 46),
+            "frame_bytes must be 64 to 9018 bytes; you gave 46: Ethernet carries nothing shorter",
+        ),
         (lambda: budget_cycles(10, 64, 0), "clock_ghz must be 0.1 to 10 GHz; you gave 0: no CPU runs at that clock"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Events per packet: golden values, what each batch and each suppression does, and the mistakes that the names prevent."""
+"""Events per packet: golden values, what each batch and suppression does, and the mistakes that the names prevent."""
 
 from __future__ import annotations
 
@@ -141,7 +141,11 @@ def test_suppressed_completions_cost_no_interrupt_anywhere(path):
     assert counts.host_irqs_per_packet == counts.notification_ipis_per_packet == 0
 
 
-@given(settings_of(PathOptions), st.sampled_from(sorted(LADDER)), st.sampled_from(["kick", "refill", "interrupt", "completion"]))
+@given(
+    settings_of(PathOptions),
+    st.sampled_from(sorted(LADDER)),
+    st.sampled_from(["kick", "refill", "interrupt", "completion"]),
+)
 def test_no_event_becomes_more_frequent_with_a_larger_batch(options, path, batch):
     name = f"{batch}_batch"
     small = 1 if getattr(options, name) is None else getattr(options, name)
@@ -222,7 +226,9 @@ def test_an_ioeventfd_removes_the_trip_to_qemu_but_not_the_exit(direction):
 
 def test_an_ioeventfd_lets_the_vcpu_go_on_at_once():
     after = {
-        p: [s.key for s in LADDER[p].active(direction="tx") if s.server == "vcpu" and s.place != "guest" and not s.aside]
+        p: [
+            s.key for s in LADDER[p].active(direction="tx") if s.server == "vcpu" and s.place != "guest" and not s.aside
+        ]
         for p in ("qemu", "qemu-ioeventfd")
     }
     assert after["qemu-ioeventfd"] == ["kick_exit"]

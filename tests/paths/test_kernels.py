@@ -435,6 +435,12 @@ def test_kernels_may_ask_for_arrays(monkeypatch):
     assert kernel(np.zeros(1)) == "ndarray"
 
 
+def test_a_kernel_that_cannot_be_cached_runs_all_the_same():
+    scope = {}
+    exec("def twice(x):\n    return 2 * x", scope)  # no file, beside which numba would keep its cache
+    assert jit(lambda: (1.0,))(scope["twice"])(4.0) == 8.0
+
+
 def test_a_kernel_is_pickled_by_name():
     assert pickle.loads(pickle.dumps(path_kernel)) is path_kernel
     assert path_kernel.__name__ == "path_kernel"

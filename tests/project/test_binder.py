@@ -171,7 +171,7 @@ def python_for(replay):
     test = f"import ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != '{version}')"
     usual = [shutil.which(f"python{version}"), f"/usr/bin/python{version}", f"/usr/local/bin/python{version}"]
     for candidate in filter(None, [getattr(sys, "_base_executable", None), *usual]):
-        if replay(candidate, "-c", test)[0] == 0:
+        if replay("bash", "-c", '"$0" -c "$1"', candidate, test)[0] == 0:
             return candidate
     pytest.skip(f"no Python {version} with venv that a user without rights may run")
 

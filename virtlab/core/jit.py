@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -21,10 +22,8 @@ _lock = threading.RLock()
 
 @functools.cache
 def _numba() -> Any:
-    try:
+    with contextlib.suppress(Exception):  # not installed, or does not fit the NumPy that is: do without
         return importlib.import_module("numba")
-    except Exception:  # not installed, or does not fit the NumPy that is: both mean "do without"
-        return None
 
 
 def have_numba() -> bool:
@@ -42,8 +41,7 @@ class Kernel(Generic[P, R]):
         KERNELS.append(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        run = self.compiled if have_numba() else self.interpret
-        return run(*args, **kwargs)
+        return (self.compiled if have_numba() else self.interpret)(*args, **kwargs)
 
     def __reduce__(self) -> str:
         return str(self.__qualname__)  # type: ignore[attr-defined]  # pickled by name, as a function is
@@ -57,7 +55,7 @@ class Kernel(Generic[P, R]):
                     self._compiled = _numba().njit(cache=True, nogil=True)(self.py_func)
                 except RuntimeError:  # no directory to keep a cache in
                     self._compiled = _numba().njit(nogil=True)(self.py_func)
-            return self._compiled
+        return self._compiled
 
     @property
     def _numba_type_(self) -> Any:  # numba asks for it when one kernel calls another

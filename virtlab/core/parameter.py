@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ class Parameters(BaseModel):
             raise ParameterError(_teach(type(self), error)) from None
 
     @classmethod
+    @functools.cache  # read at every step of every path
     def specs(cls) -> dict[str, Spec]:
         """The parameters by name, in the order of their declaration."""
         return {name: _spec(name, field) for name, field in cls.model_fields.items()}

@@ -49,7 +49,7 @@ def show(value: float, unit: str = "1", digits: int = 3) -> str:
     text = number(value / factor, digits)
     # 999.96 rounds to 1000: one step up reads better
     position = scale.index((name, factor))
-    if position and float(text.replace(",", "")) * factor >= scale[position - 1][1]:
+    if position and abs(float(text.replace(",", ""))) * factor >= scale[position - 1][1]:
         name, factor = scale[position - 1]
         text = number(value / factor, digits)
     return f"{text}{name}" if name.startswith("/") else f"{text} {name}"

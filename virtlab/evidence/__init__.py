@@ -215,7 +215,7 @@ def _rows(file: Traversable, rows: csv.DictReader[str]) -> Iterator[dict[str, st
     try:
         yield from rows
     except csv.Error as error:
-        raise EvidenceError(f"{file.name}, line {rows.line_num}: {error}") from None
+        raise EvidenceError(f"{file.name}, line {rows.reader.line_num}: {error}") from None
 
 
 def _toml(file: Traversable) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 from abc import ABC, abstractmethod
@@ -11,15 +12,35 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from numpy.typing import NDArray
 
 from virtlab.figures.style import LOOKS, Look, Theme, default_theme
 
 R = TypeVar("R")
 #: Group id of a moving text that has nothing but the background behind it.
 STAMP = "stamp"
+#: Group id of a moving rectangle, opaque and inside its axes, whose hatch is cut from one that was drawn before.
+CUT = "cut"
 _STAMPS = 1_000
+_MARGIN = 2  # pixels around a text that its letters may touch
+
+
+class Still:
+    """A finished picture with the sentence that says the same, shown as an image wherever that is possible."""
+
+    def __init__(self, png: bytes, sentence: str) -> None:
+        self.png, self.sentence = png, sentence
+
+    def __repr__(self) -> str:
+        return self.sentence
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        image = base64.b64encode(self.png).decode()
+        return {"image/png": image, "text/plain": self.sentence}, {"image/png": {"alt": self.sentence}}
 
 
 class Picture(ABC, Generic[R]):
@@ -39,8 +60,9 @@ class Picture(ABC, Generic[R]):
         self._moving: Sequence[Artist] = self.build()
         for artist in self._moving:
             artist.set_animated(True)
-        self._background: Any = None
-        self._stamps: dict[tuple[Any, ...], Any] = {}
+        self._background: NDArray[np.uint8] | None = None
+        self._stamps: dict[tuple[Any, ...], tuple[_Box, NDArray[np.uint8]]] = {}
+        self._sheets: dict[tuple[Any, ...], tuple[_Box, NDArray[np.uint8]]] = {}
 
     @abstractmethod
     def build(self) -> Sequence[Artist]:
@@ -54,32 +76,88 @@ class Picture(ABC, Generic[R]):
         """The picture as it is now."""
         if self._background is None:
             self._canvas.draw()
-            self._background = self._canvas.copy_from_bbox(self.figure.bbox)  # type: ignore[attr-defined]
+            self._background = self._pixels().copy()
             self._stamps.clear()
-        self._canvas.restore_region(self._background)  # type: ignore[attr-defined]
-        renderer = self._canvas.get_renderer()
+            self._sheets.clear()
+        pixels, renderer = self._pixels(), self._canvas.get_renderer()
+        pixels[:] = self._background
         for artist in self._moving:
+            if not artist.get_visible():
+                continue
             if artist.get_gid() == STAMP:
-                self._stamp(cast(Text, artist), renderer)
+                self._stamp(pixels, cast(Text, artist), renderer)
+            elif artist.get_gid() == CUT:
+                self._cut(pixels, cast(Rectangle, artist), renderer)
             else:
                 artist.draw(renderer)
-        return encode_png(np.asarray(self._canvas.buffer_rgba()))
+        return encode_png(pixels)
 
-    def _stamp(self, text: Text, renderer: Any) -> None:
+    def _pixels(self) -> NDArray[np.uint8]:
+        """The canvas itself as uint8[height, width, 4]: what is written here is drawn."""
+        return np.asarray(self._canvas.buffer_rgba())
+
+    def _stamp(self, pixels: NDArray[np.uint8], text: Text, renderer: Any) -> None:
         """Draws a text once for each content and position, and copies its pixels after that: text is what costs most."""
-        if not text.get_visible() or not text.get_text():
+        if not text.get_text():
             return
-        key = (id(text), text.get_text(), *text.get_position())
+        key = (id(text), text.get_text(), *text.get_position(), text.get_color(), text.get_ha(), text.get_va())
         if key not in self._stamps:
             if len(self._stamps) >= _STAMPS:
                 self._stamps.clear()
+            box = text.get_bbox_patch()
+            extent = (text if box is None else box).get_window_extent(renderer)
+            at = _box(extent, pixels.shape, _MARGIN)
+            assert self._background is not None
+            pixels[at] = self._background[at]  # nothing else gets into the stamp, so its history does not show
             text.draw(renderer)
-            self._stamps[key] = self._canvas.copy_from_bbox(text.get_window_extent(renderer))  # type: ignore[attr-defined]
-        self._canvas.restore_region(self._stamps[key])  # type: ignore[attr-defined]
+            self._stamps[key] = at, pixels[at].copy()
+        at, stamp = self._stamps[key]
+        pixels[at] = stamp
+
+    def _cut(self, pixels: NDArray[np.uint8], bar: Rectangle, renderer: Any) -> None:
+        """Fills a bar with its colour and hatch, and lines it. Drawing a hatch anew each time is slow."""
+        key = (id(bar.axes), bar.get_facecolor(), bar.get_edgecolor(), bar.get_hatch())
+        if key not in self._sheets:
+            self._sheets[key] = self._sheet(pixels, bar, renderer)
+        (rows, columns), sheet = self._sheets[key]
+        inside = _box(bar.get_window_extent(renderer), pixels.shape)
+        top, bottom = max(inside[0].start, rows.start), min(inside[0].stop, rows.stop)
+        left, right = max(inside[1].start, columns.start), min(max(inside[1].stop, inside[1].start + 1), columns.stop)
+        pixels[top:bottom, left:right] = sheet[
+            top - rows.start : bottom - rows.start, left - columns.start : right - columns.start
+        ]
+        line = np.round(255 * to_rgba_array(bar.get_edgecolor())[0]).astype(np.uint8)
+        if bottom > top and right > left:
+            pixels[top:bottom, left] = pixels[top:bottom, right - 1] = line
+            pixels[top, left:right] = pixels[bottom - 1, left:right] = line
+
+    def _sheet(self, pixels: NDArray[np.uint8], bar: Rectangle, renderer: Any) -> tuple[_Box, NDArray[np.uint8]]:
+        """The whole area of the axes in the bar's colour and hatch, and where it is; the canvas is left as it was."""
+        assert bar.axes is not None
+        before = pixels.copy()
+        whole = Rectangle((0, 0), 1, 1, transform=bar.axes.transAxes, facecolor=bar.get_facecolor(),
+                          edgecolor=bar.get_edgecolor(), hatch=bar.get_hatch(), linewidth=0)  # fmt: skip
+        whole.set_figure(self.figure)
+        whole.draw(renderer)
+        at = _box(bar.axes.bbox, pixels.shape)
+        sheet = pixels[at].copy()
+        pixels[:] = before
+        return at, sheet
 
     def still_changed(self) -> None:
         """Tells that something of the background was changed, so that the next ``png`` draws all of it anew."""
         self._background = None
+
+
+_Box = tuple[slice, slice]
+
+
+def _box(extent: Any, shape: tuple[int, ...], margin: int = 0) -> _Box:
+    """Rows and columns of an extent, which counts from below, inside an image of ``shape``."""
+    height, width = shape[:2]
+    top, bottom = (min(max(round(height - y), 0), height) for y in (extent.y1 + margin, extent.y0 - margin))
+    left, right = (min(max(round(x), 0), width) for x in (extent.x0 - margin, extent.x1 + margin))
+    return slice(top, bottom), slice(left, right)
 
 
 def encode_png(rgba: np.ndarray) -> bytes:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 
 from virtlab.core.units import show
 from virtlab.core.words import words
 from virtlab.figures.canvas import Picture
-from virtlab.figures.style import SIZE, dress, ghost_style, legend, model_style
+from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, model_style
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,14 @@ class FleetPicture(Picture[FleetPictureResult]):
         money.set_yticks([1e6, 1e8, 1e9, 1e10, 1e12], ["1 M", "100 M", "1 bn", "10 bn", "1,000 bn"])
         for axes in (cores, money):
             axes.minorticks_off()
-        band = {"facecolor": "none", "edgecolor": look.faint, "hatch": "////", "linewidth": 1}
+        band: dict[str, Any] = {"facecolor": "none", "edgecolor": look.faint, "hatch": "////", "linewidth": 1}
         low, high = self.article_cores
-        cores.add_patch(Rectangle((1e4, low), 1e7, high - low, **band))
+        box(cores, 1e4, low, 1e7, high - low, **band)
         cores.plot([self.article_servers] * 2, [1e2, 1e9], color=look.faint, linewidth=1.2, linestyle="--")
         money.plot([20, 4000], [self.article_usd] * 2, color=look.faint, linewidth=6, solid_capstyle="butt")
         handles: list[Artist] = [
-            Line2D([], [], **model_style(look)), Line2D([], [], color=look.ink, marker="o", markersize=10, linestyle=""),
+            Line2D([], [], **model_style(look)),
+            Line2D([], [], color=look.ink, marker="o", markersize=10, linestyle=""),
             Patch(**band), Line2D([], [], color=look.faint, linewidth=6), Line2D([], [], **ghost_style(look)),
         ]  # fmt: skip
         names = ["lab.model", "fleet.here", "fleet.article_cores", "fleet.article_usd", "lab.kept"]
@@ -79,7 +80,7 @@ class FleetPicture(Picture[FleetPictureResult]):
                 lines[0].set_data(self._x, self._x * max(fleet.lost_per_server, 1e-9))
                 lines[1].set_data(self._price, self._price * max(fleet.lost_cores, 1e-3))
         places = ((result.servers, result.lost_cores, "cores"), (result.core_year_usd, result.usd_per_year, "USD"))
-        for point, note, (x, y, unit) in zip(self._points, self._notes, places):
+        for point, note, (x, y, unit) in zip(self._points, self._notes, places, strict=True):
             y_drawn = max(y, 1e-3)
             point.set_data([x], [y_drawn])
             note.set_text(f"  {show(y, unit)}  ")

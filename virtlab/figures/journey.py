@@ -89,6 +89,7 @@ class JourneyPicture(Picture[JourneyResult]):
             self._dots[i].set_markeredgecolor(look.place[hop.place] if hop.aside else look.ink)
             shared = "" if hop.shared_by == 1 else f"  ÷{hop.shared_by}"
             events = ", ".join(words(f"journey.event.{e}") for e in hop.events)
-            for text, content in zip(row, (words(f"step.{hop.key}"), events, show(hop.ns, "ns", 2) + shared)):
+            contents = (words(f"step.{hop.key}"), events, show(hop.ns, "ns", 2) + shared)
+            for text, content in zip(row, contents, strict=True):
                 text.set_text(content)
                 text.set_color(colour)

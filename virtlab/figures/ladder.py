@@ -8,12 +8,12 @@ from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 
 from virtlab.core.units import number, show
-from virtlab.core.words import words
-from virtlab.figures.canvas import STAMP, Picture
-from virtlab.figures.style import SIZE, dress, ghost_style, legend, literature_style, model_style, place_style
+from virtlab.core.words import say, words
+from virtlab.figures.canvas import CUT, STAMP, Picture
+from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, literature_style, model_style, place_style
 
 #: The CPU places of a bill, from the guest outwards. Card, PCIe and wire are no CPU.
 CPU_PLACES = ("guest", "kvm", "qemu", "host", "poller")
@@ -91,13 +91,13 @@ class LadderPicture(Picture[LadderResult]):
         moving: list[Artist] = []
         self._scale = [bars.text(x, -0.72, "", ha="center", va="top", fontsize=SIZE["tick"], color=look.ink,
                                  gid=STAMP) for x in (0, 0.25, 0.5, 0.75, 1.0)]  # fmt: skip
-        self._ghosts = {p: bars.add_patch(Rectangle((0, y - 0.36), 0, 0.72, fill=False, edgecolor=look.faint,
-                        linewidth=1.8, linestyle=(0, (4, 3)))) for p, y in self._row.items()}  # fmt: skip
+        self._ghosts = {p: box(bars, 0, y - 0.36, 0, 0.72, fill=False, edgecolor=look.faint,
+                        linewidth=1.8, linestyle=(0, (4, 3))) for p, y in self._row.items()}  # fmt: skip
         self._bars = {
-            (p, place): bars.add_patch(Rectangle((0, y - 0.28), 0, 0.56, **place_style(look, place)))
+            (p, place): box(bars, 0, y - 0.28, 0, 0.56, gid=CUT, **place_style(look, place))
             for p, y in self._row.items() for place in CPU_PLACES
         }  # fmt: skip
-        self._totals = {p: bars.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink)
+        self._totals = {p: bars.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink, gid=STAMP)
                         for p, y in self._row.items()}  # fmt: skip
         self._cells = {
             (p, key): cells.text(i + 0.5, y, "", ha="center", va="center", fontsize=SIZE["tick"], color=look.ink,
@@ -113,6 +113,10 @@ class LadderPicture(Picture[LadderResult]):
         for group in (self._scale, *(d.values() for d in (self._bars, self._ghosts, self._totals, self._cells,
                       self._times_ghosts, self._asleep, self._alone))):  # fmt: skip
             moving.extend(group)
+        self._ranks = {p: times.text(900, y - 0.27, "", fontsize=SIZE["note"], color=look.ink, ha="right", va="center",
+                                      gid=STAMP)
+                       for p, y in self._row.items()}  # fmt: skip
+        moving.extend(self._ranks.values())
         for witness in self.literature:
             y = self._row[witness.path] - 0.26
             container = times.errorbar(
@@ -126,7 +130,7 @@ class LadderPicture(Picture[LadderResult]):
     def show(self, result: LadderResult, kept: LadderResult | None = None, prediction: Any = None) -> None:
         shown = [*result.rungs, *(kept.rungs if kept else ())]
         limit = next((m for m in _LIMITS_NS if m >= 1.18 * max(sum(r.cpu_ns.values()) for r in shown)), _LIMITS_NS[-1])
-        for text, x in zip(self._scale, (0, 0.25, 0.5, 0.75, 1.0)):
+        for text, x in zip(self._scale, (0, 0.25, 0.5, 0.75, 1.0), strict=True):
             text.set_text(show(x * limit, "ns", 2))
         for rung in result.rungs:
             left = 0.0
@@ -146,6 +150,8 @@ class LadderPicture(Picture[LadderResult]):
             self._alone[rung.id].set_xdata([rung.alone_ns / 1e3] * 2)
             self._asleep[rung.id].set_xdata([rung.alone_ns / 1e3, rung.asleep_ns / 1e3])
         for path in self.ids:
+            rank = prediction.index(path) + 1 if prediction else 0
+            self._ranks[path].set_text(say("ladder.predicted", rank=rank) if rank else "")
             old = next((r for r in kept.rungs if r.id == path), None) if kept else None
             self._ghosts[path].set_visible(old is not None)
             self._times_ghosts[path].set_visible(old is not None)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from virtlab.core.units import show
+from virtlab.core.units import number, show
 from virtlab.core.words import words
 from virtlab.figures.canvas import STAMP, Picture
-from virtlab.figures.style import SIZE, dress, ghost_style, legend, model_style
+from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, model_style
 
 #: Edges of the latency bins in ns: twenty a decade, from 1 µs to 1 s.
 EDGES_NS: NDArray[np.float64] = np.logspace(3, 9, 121)
@@ -67,11 +66,11 @@ class LoadPicture(Picture[LoadResult]):
         self._notes = {key: tail.text(1, share, "", fontsize=SIZE["note"], color=look.ink, va="bottom")
                        for share, key in _QUANTILES}  # fmt: skip
         rows = {key: len(BARS) - 1 - i for i, key in enumerate(BARS)}
-        self._bars = {key: busy.add_patch(Rectangle((0, y - 0.28), 0, 0.56, facecolor=look.faint, edgecolor=look.ink))
+        self._bars = {key: box(busy, 0, y - 0.28, 0, 0.56, facecolor=look.faint, edgecolor=look.ink)
                       for key, y in rows.items()}  # fmt: skip
         self._names = {key: busy.text(-0.04, y, "", ha="right", va="center", fontsize=SIZE["note"], color=look.ink,
                                       gid=STAMP) for key, y in rows.items()}  # fmt: skip
-        self._values = {key: busy.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink)
+        self._values = {key: busy.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink, gid=STAMP)
                         for key, y in rows.items()}  # fmt: skip
         return [self._kept, self._curve, *self._marks.values(), *self._notes.values(), *self._bars.values(),
                 *self._names.values(), *self._values.values()]  # fmt: skip
@@ -92,5 +91,5 @@ class LoadPicture(Picture[LoadResult]):
             width = min(load, 1.2)
             self._bars[key].set_width(width)
             self._names[key].set_text(words(f"load.bar.{result.direction}.{key}"))
-            self._values[key].set_text(" " + (show(load, "%", 2) if key not in ("host_cores", "guest_cores") else f"{load:.2f}"))
+            self._values[key].set_text(" " + (number(load, 2) if key.endswith("cores") else show(load, "%", 2)))
             self._values[key].set_x(width)

@@ -8,12 +8,12 @@ from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 
 from virtlab.core.units import show
 from virtlab.core.words import words
 from virtlab.figures.canvas import STAMP, Picture
-from virtlab.figures.style import SIZE, dress, ghost_style, legend, literature_style, model_style
+from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, literature_style, model_style
 
 #: The left end of the axis: what gained more is drawn here, with its number.
 LEAST = -0.2
@@ -24,7 +24,7 @@ PARTS = ("cpu", "net", "blk")
 
 @dataclass(frozen=True)
 class LossRow:
-    """One published loss (1 = all): ``key`` names it in the words, ``part`` the kind of work; ``chosen``: in the mix."""
+    """One published loss (1 = all): ``key`` is its name in the words, ``part`` the kind of work."""
 
     key: str
     part: str
@@ -61,12 +61,12 @@ class MixPicture(Picture[MixPictureResult]):
         losses.set_xticks([-0.2, 0, 0.2, 0.4, 0.6, 0.8, 1], ["-20 %", "0", "20 %", "40 %", "60 %", "80 %", "100 %"])
         losses.set_yticklabels(["" for _ in self.keys])
         losses.axvline(0, color=look.faint, linewidth=1.5)
-        band = {"facecolor": "none", "edgecolor": look.faint, "hatch": "////", "linewidth": 1}
-        losses.add_patch(Rectangle((ABOUT[0], -0.7), ABOUT[1] - ABOUT[0], n + 0.4, **band))
+        band: dict[str, Any] = {"facecolor": "none", "edgecolor": look.faint, "hatch": "////", "linewidth": 1}
+        box(losses, ABOUT[0], -0.7, ABOUT[1] - ABOUT[0], n + 0.4, **band)
         dress(stack, look, title=words("mix.stack_title"))
         stack.set(xlim=(0, 1), ylim=(LEAST, 1), xticks=[])
         stack.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "20 %", "40 %", "60 %", "80 %", "100 %"])
-        stack.axhline(0, color=look.faint, linewidth=1.5)
+        stack.plot([0, 0.44], [0, 0], color=look.faint, linewidth=1.5)
         handles: list[Artist] = [
             Line2D([], [], **model_style(look)),
             Line2D([], [], color=look.ink, marker="D", linestyle="", markersize=9),
@@ -81,20 +81,22 @@ class MixPicture(Picture[MixPictureResult]):
 
         self._names = {k: losses.text(LEAST - 0.05, y, "", ha="right", va="center", fontsize=SIZE["tick"],
                                       color=look.ink, gid=STAMP) for k, y in self._row.items()}  # fmt: skip
-        self._span = losses.add_patch(Rectangle((0, -0.7), 0, n + 0.4, facecolor=look.ink, alpha=0.15, linewidth=0))
+        self._span = box(losses, 0, -0.7, 0, n + 0.4, facecolor=look.ink, alpha=0.15, linewidth=0)
         self._line = losses.plot([0, 0], [-0.7, n - 0.3], **model_style(look))[0]
         self._ghost = losses.plot([0, 0], [-0.7, n - 0.3], **ghost_style(look))[0]
         diamond = {k: v for k, v in literature_style(look).items() if k.startswith("marker")}
         self._bars = {k: losses.plot([0, 0], [y, y], color=look.ink, linewidth=2)[0] for k, y in self._row.items()}
         self._points = {k: losses.plot([0], [y], "D", color=look.ink, **diamond)[0] for k, y in self._row.items()}
-        self._values = {k: losses.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink)
+        clear = {"facecolor": look.paper, "edgecolor": "none", "pad": 1.5}  # readable on the band
+        self._values = {k: losses.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink, bbox=clear,
+                                       gid=STAMP)
                         for k, y in self._row.items()}  # fmt: skip
         self._guess = losses.plot([0], [self._row.get("4k-qd32-read", 0)], "*", color=look.ink, markersize=17,
                                   markerfacecolor=look.paper, markeredgewidth=1.5)[0]  # fmt: skip
         shades = {"cpu": ("", 0.25), "net": ("///", 0.5), "blk": ("xx", 0.75)}
         self._stack = {
-            p: stack.add_patch(Rectangle((0.08, 0), 0.34, 0, facecolor=look.paper, edgecolor=look.ink, hatch=shades[p][0],
-                                         linewidth=1)) for p in PARTS
+            p: box(stack, 0.08, 0, 0.34, 0, facecolor=look.paper, edgecolor=look.ink, hatch=shades[p][0],
+                                         linewidth=1) for p in PARTS
         }  # fmt: skip
         self._stack_text = {p: stack.text(0.47, 0, "", va="center", fontsize=SIZE["note"], color=look.ink)
                             for p in PARTS}  # fmt: skip

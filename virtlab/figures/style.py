@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from matplotlib.patches import Rectangle
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -104,7 +106,13 @@ def prediction_style(look: Look, **more: Any) -> dict[str, Any]:
             "markerfacecolor": look.paper, "markeredgewidth": 1.5, **more}  # fmt: skip
 
 
-def legend(axes: Axes, look: Look, handles: list[Artist], labels: list[str], **more: Any) -> Any:
+def box(axes: Axes, x: float, y: float, width: float, height: float, **style: Any) -> Rectangle:
+    """Adds a rectangle with its lower left corner at (x, y) and returns it."""
+    added = Rectangle((x, y), width, height, **style)
+    axes.add_patch(added)
+    return added
+
+
+def legend(axes: Axes, look: Look, handles: Sequence[Artist], labels: list[str], **more: Any) -> None:
     """A legend in the look of the house, outside the data unless ``loc`` says otherwise."""
-    made = axes.legend(handles, labels, fontsize=SIZE["note"], frameon=False, labelcolor=look.ink, **more)
-    return made
+    axes.legend(list(handles), labels, fontsize=SIZE["note"], frameon=False, labelcolor=look.ink, **more)

@@ -13,13 +13,11 @@ from typing import Any, ClassVar, cast
 import ipywidgets as widgets
 import traitlets
 
-from virtlab.core.parameter import Parameters
-from virtlab.core.words import words
+from virtlab.core.parameter import ParameterError, Parameters, unknown
+from virtlab.core.words import say, words
 from virtlab.figures.canvas import Picture
 from virtlab.figures.style import LOOKS, Theme, default_theme
 from virtlab.labs.controls import Control
-
-_BUTTON = {"layout": widgets.Layout(width="auto")}
 
 
 class _ParameterTrait(traitlets.TraitType[Any, Any]):
@@ -49,6 +47,13 @@ class Lab(widgets.VBox):
     #: Size of the picture, 1 = 960 px wide; not a parameter of the model.
     scale: ClassVar[float] = 1.0
 
+    #: What went wrong in the last redraw, if anything did.
+    error: BaseException | None = None
+    #: What ``solve`` gave last.
+    result: Any = None
+    #: How often the picture was drawn.
+    redraws: int = 0
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, spec in cls.Setting.specs().items():
@@ -60,9 +65,6 @@ class Lab(widgets.VBox):
 
     def __init__(self, **values: Any) -> None:
         self._busy = True  # no redraw before everything stands
-        self.error: BaseException | None = None
-        self.redraws = 0
-        self.result: Any = None
         self._kept: Any = None
         self._png = b""
         self._sentence = ""
@@ -77,9 +79,11 @@ class Lab(widgets.VBox):
             layout=widgets.Layout(width="36em"),
         )  # fmt: skip
         self._buttons = {
-            key: widgets.Button(description=words(f"lab.{key}"), tooltip=words(f"lab.{key}_help"), **_BUTTON)
+            key: widgets.Button(
+                description=words(f"lab.{key}"), tooltip=words(f"lab.{key}_help"), layout=widgets.Layout(width="auto")
+            )
             for key in ("reset", "keep")
-        }
+        }  # fmt: skip
         self._buttons["reset"].on_click(lambda _: self.reset())
         self._buttons["keep"].on_click(lambda _: self.keep() if self._kept is None else self.forget())
         super().__init__(self._layout(), theme=theme)
@@ -109,6 +113,12 @@ class Lab(widgets.VBox):
     def setting(self) -> Any:
         """The parameters as they stand, as one frozen object."""
         return self.Setting(**{name: getattr(self, name) for name in self._specs})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A misspelt parameter would otherwise become a new attribute that moves nothing.
+        if not name.startswith("_") and not hasattr(type(self), name):
+            raise ParameterError(unknown(name, self.Setting.specs()))
+        super().__setattr__(name, value)
 
     def set(self, **values: Any) -> None:
         """Sets several parameters and redraws once."""
@@ -208,7 +218,9 @@ class Lab(widgets.VBox):
             f'<img alt="{html.escape(self._sentence, quote=True)}" style="max-width:100%" '
             f'src="data:image/png;base64,{base64.b64encode(self._png).decode()}">'
         )
-        self._text.value = f'<div role="status" aria-live="polite">{html.escape(self._sentence)}</div>'
+        self._text.value = (
+            f'<div role="status" aria-live="polite">{html.escape(self._sentence)}</div>{self._prediction_note()}'
+        )
         for name, control in self._controls.items():
             control.show(getattr(self, name))
         self._code.value = self.as_python()
@@ -220,6 +232,16 @@ class Lab(widgets.VBox):
         from virtlab import lessons
 
         return lessons.prediction(self.prediction_id)
+
+    def _prediction_note(self) -> str:
+        """What the reader predicted, or that nothing was predicted: the lab shows its result either way."""
+        if not self.prediction_id:
+            return ""
+        kept = self._prediction()
+        if kept is None:
+            return f"<small>{words('lab.no_prediction')}</small>"
+        text = ", ".join(words(f"path.{path}.title") for path in kept) if isinstance(kept, tuple) else f"{kept:g}"
+        return f"<small>{say('lab.your_prediction', prediction=html.escape(text))}</small>"
 
 
 def _trouble() -> str:

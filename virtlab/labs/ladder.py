@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.core.units import number, show
@@ -38,9 +38,11 @@ class LadderSetting(Parameters):
 
     def options(self, **more: object) -> PathOptions:
         """The options of every path under this setting."""
-        wanted = {"direction": self.direction, "frame_bytes": self.frame_bytes, "kick_batch": self.batch,
-                  "interrupt_batch": self.batch, "guest_poll": self.guest_poll, "busy_poll": self.busy_poll,
-                  **INTERRUPTS[self.interrupts], **more}  # fmt: skip
+        wanted: dict[str, Any] = {
+            "direction": self.direction, "frame_bytes": self.frame_bytes, "kick_batch": self.batch,
+            "interrupt_batch": self.batch, "guest_poll": self.guest_poll, "busy_poll": self.busy_poll,
+            **INTERRUPTS[self.interrupts], **more,
+        }  # fmt: skip
         return PathOptions(**wanted)
 
     def costs(self, **more: float) -> Costs:
@@ -99,6 +101,7 @@ class LadderLab(Lab):
     Setting = LadderSetting
     Picture = _Picture
     visible = ("direction", "batch", "frame_bytes", "interrupts")
+    prediction_id = "09.order"
 
     def solve(self, setting: LadderSetting) -> LadderResult:
         return LadderResult(tuple(rung(path, setting) for path in LADDER.values()), witnesses())

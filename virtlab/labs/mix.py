@@ -59,7 +59,7 @@ class MixLab(Lab):
             figure = part_loss(part, mix.replace(**choice))  # type: ignore[arg-type]
             chosen = key in ("computing", mix.block, mix.network) and mix.shares[part] > 0  # type: ignore[index]
             rows.append(LossRow(key, part, figure.loss, figure.low, figure.high, chosen))
-        parts = {p.name: p.contribution for p in result.parts}
+        parts: dict[str, float] = {p.name: p.contribution for p in result.parts}
         return MixPictureResult(tuple(rows), result.loss, result.low, result.high, parts)
 
     def sentence(self, setting: MixSetting, result: MixPictureResult) -> str:

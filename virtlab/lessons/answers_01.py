@@ -10,11 +10,11 @@ from virtlab.core.units import show
 from virtlab.evidence import FACTS
 from virtlab.lessons.mistakes import Truth, as_number
 
-# --- predictions: losses in per cent --------------------------------------------------------------------------------
+# --- predictions, in per cent ---------------------------------------------------------------------------------------
 
 
-def _loss_percent(operation: str) -> float:
-    return -100 * _change("qemu", operation)
+def _change_percent(operation: str) -> float:
+    return 100 * _change("qemu", operation)
 
 
 def _computing() -> tuple[float, float]:
@@ -23,8 +23,8 @@ def _computing() -> tuple[float, float]:
 
 
 PREDICTIONS: dict[str, Callable[[], Any]] = {
-    "01.loss": lambda: _loss_percent("randread.4k.qd32"),
-    "01.large": lambda: _loss_percent("randread.128k.qd32"),
+    "01.loss": lambda: -_change_percent("randread.4k.qd32"),
+    "01.large": lambda: _change_percent("randread.128k.qd32"),
     "01.cpu": _computing,
 }
 

@@ -22,10 +22,10 @@ def _latencies() -> dict[str, float]:
 
 
 def _host_cpu_factor() -> float:
-    worker, function = (
-        LADDER[id].cpu(direction="tx", kick_batch=32, interrupt_batch=32).host_ns_per_packet for id in ("vhost-net", "sriov")
-    )
-    return worker / function
+    def host_ns(id: str) -> float:
+        return LADDER[id].cpu(direction="tx", kick_batch=32, interrupt_batch=32).host_ns_per_packet
+
+    return host_ns("vhost-net") / host_ns("sriov")
 
 
 def _exits_factor() -> float:
@@ -119,8 +119,9 @@ def tenfold(batch: int) -> Truth:
     return Truth(
         right,
         {
-            "ordinary_guest": ratios(rates(small, False)),
-            "full_frames": ratios(rates(typical, True)),
+            # Against vhost-user every one of these is about 1.
+            "ordinary_guest": (*ratios(rates(small, False))[:3], None),
+            "full_frames": (*ratios(rates(typical, True))[:3], None),
             "inverse": tuple(1 / r for r in right),
         },
     )

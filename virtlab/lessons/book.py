@@ -91,10 +91,11 @@ def import_answers(text: str) -> Note:
         content = json.loads(text)
     except (ValueError, RecursionError):
         return note(words("lessons.import_json"))
-    if not isinstance(content, dict) or content.get("format") != _FORMAT or not isinstance(content.get("predictions"), dict):
+    kept = content.get("predictions") if isinstance(content, dict) and content.get("format") == _FORMAT else None
+    if not isinstance(kept, dict):
         return note(words("lessons.import_json"))
     taken, refused = 0, []
-    for id, answer in content["predictions"].items():
+    for id, answer in kept.items():
         try:
             keep(id, answer)
             taken += 1
@@ -151,7 +152,7 @@ def range_text(asked: Prediction) -> str:
     if asked.kind == "number":
         unit = "" if asked.unit == "1" else f" {asked.unit}"
         return say("lessons.range", low=show(asked.low), high=show(asked.high), unit=unit)
-    return words(f"lessons.range_{asked.kind}")  # type: ignore[no-any-return]
+    return str(words(f"lessons.range_{asked.kind}"))
 
 
 def kept_text(asked: Prediction, kept: Kept) -> str:

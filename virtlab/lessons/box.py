@@ -9,9 +9,8 @@ import ipywidgets as widgets
 
 from virtlab.core.words import say, words
 from virtlab.lessons import book
+from virtlab.lessons.forms import WIDE, Form, status
 from virtlab.lessons.items import Prediction, find_prediction
-
-_WIDE = {"description_width": "initial"}
 
 
 def predict(id: str) -> PredictionBox:
@@ -26,7 +25,7 @@ def predict(id: str) -> PredictionBox:
     return box
 
 
-class PredictionBox(widgets.VBox):
+class PredictionBox(Form):
     """Label, help, a field (or lists to choose from), a button, and a line that says what is kept."""
 
     def __init__(self, asked: Prediction) -> None:
@@ -54,34 +53,27 @@ class PredictionBox(widgets.VBox):
     def sentence(self) -> str:
         """What is asked, what may be answered and what is kept: the form as text."""
         kept = self.answer
-        state = words("lessons.none_kept") if kept is None else say("lessons.kept", kept=book.kept_text(self.asked, kept))
+        state = self._state(kept)
         return say(
             "lessons.asked", id=self.asked.id, label=self.asked.label, range=book.range_text(self.asked), state=state
         )
 
+    def _state(self, kept: book.Kept | None) -> str:
+        if kept is None:
+            return str(words("lessons.none_kept"))
+        return say("lessons.kept", kept=book.kept_text(self.asked, kept))
+
     def refresh(self) -> None:
         """Shows what the book has kept."""
         kept = self.answer
-        if kept is None:
-            return self._say(words("lessons.none_kept"))
+        self._say(self._state(kept))
         if isinstance(kept, tuple):
             for rank, key in enumerate(kept, start=1):
                 self.fields[[c.key for c in self.asked.choices].index(key)].value = rank
         elif isinstance(kept, str):
             self.fields[0].value = kept
-        else:
+        elif kept is not None:
             self.fields[0].value = f"{kept:.12g}"
-        self._say(say("lessons.kept", kept=book.kept_text(self.asked, kept)))
-
-    def close(self) -> None:
-        """Removes the form from the kernel. The book keeps the answer."""
-        for child in (*self.children, self):
-            for part in (child.layout, getattr(child, "style", None)):
-                if isinstance(part, widgets.Widget):
-                    part.close()
-            if child is not self:
-                child.close()
-        super().close()
 
     def _clicked(self) -> None:
         values = [f.value for f in self.fields]
@@ -92,17 +84,15 @@ class PredictionBox(widgets.VBox):
             answer: Any = [c.key for _, c in ranked]
         else:
             answer = values[0]
+        if answer in (None, ""):
+            return self._say(words("lessons.empty"))
         try:
-            self.answer = answer if answer is not None else ""
+            self.answer = answer
         except ValueError as error:
             self._say(str(error))
 
     def _say(self, text: str) -> None:
-        self.status.value = f'<div role="status" aria-live="polite">{html.escape(text)}</div>'
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The live form, and its sentence for places that have no kernel."""
-        return {**(super()._repr_mimebundle_(**kwargs) or {}), "text/plain": self.sentence()}
+        self.status.value = status(text)
 
 
 def _fields(asked: Prediction) -> list[Any]:
@@ -110,17 +100,17 @@ def _fields(asked: Prediction) -> list[Any]:
         # An empty field, not a number field: a number field starts with a number, and that is a suggestion.
         unit = "" if asked.unit == "1" else f" [{asked.unit}]"
         field = widgets.Text(
-            description=words("lessons.field") + unit, placeholder=book.range_text(asked), style=_WIDE,
+            description=words("lessons.field") + unit, placeholder=book.range_text(asked), style=WIDE,
             tooltip=asked.label, layout=widgets.Layout(width="24em"),
         )  # fmt: skip
         return [field]
     if asked.kind == "choice":
         options = [(words("lessons.choose"), None), *((c.label, c.key) for c in asked.choices)]
         wide = widgets.Layout(width="max-content")
-        return [widgets.Dropdown(options=options, description=words("lessons.field"), style=_WIDE, layout=wide)]
+        return [widgets.Dropdown(options=options, description=words("lessons.field"), style=WIDE, layout=wide)]
     ranks = [(words("lessons.rank"), None), *((str(i), i) for i in range(1, len(asked.choices) + 1))]
     wide = widgets.Layout(width="24em")
-    return [widgets.Dropdown(options=ranks, description=c.label, style=_WIDE, layout=wide) for c in asked.choices]
+    return [widgets.Dropdown(options=ranks, description=c.label, style=WIDE, layout=wide) for c in asked.choices]
 
 
 _boxes: dict[str, PredictionBox] = {}

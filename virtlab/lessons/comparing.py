@@ -27,16 +27,17 @@ def compare(notebook: str) -> Table:
         truth = answers(notebook).PREDICTIONS[asked.id]()
         kept = book.prediction(asked.id)
         mine = words("lessons.none_kept_short") if kept is None else book.kept_text(asked, kept)
-        rows.append((asked.label, mine, result_text(asked, truth), "–" if kept is None else distance(asked, kept, truth)))
+        off = words("lessons.no_distance") if kept is None else distance(asked, kept, truth)
+        rows.append((asked.label, mine, result_text(asked, truth), off))
     return Table.of(words("lessons.compare_header"), rows, say("lessons.compare", notebook=notebook))
 
 
 def result_text(asked: Prediction, truth: Any) -> str:
-    """The result as a person reads it: a number, an interval, the choice with its number, or the order with its ties."""
+    """The result as a person reads it: a number, an interval, a choice with its number, an order with its ties."""
     if asked.kind == "order":
         return " < ".join(" = ".join(asked.choice(k).label for k in tied) for tied in ties(truth))
     if asked.kind == "choice":
-        return say("lessons.result_choice", label=chosen(asked, truth).label, value=book.number_text(asked, truth))
+        return say("lessons.result_choice", label=chosen(asked, truth).label, value=_signed(asked, truth))
     low, high = _interval(truth)
     if low == high:
         return book.number_text(asked, low)
@@ -79,13 +80,18 @@ def _interval(truth: Any) -> Interval:
     return truth if isinstance(truth, tuple) else (truth, truth)
 
 
+def _signed(asked: Prediction, value: float) -> str:
+    text = book.number_text(asked, value)
+    return text if value < 0 else f"+{text}"
+
+
 def _factor(kept: float, target: float) -> str:
     if kept * target <= 0:  # a factor says nothing across zero
-        return words("lessons.other_direction" if kept * target < 0 else "lessons.zero")  # type: ignore[no-any-return]
+        return words("lessons.other_direction" if kept * target < 0 else "lessons.zero")
     factor = abs(kept / target)
     off = max(factor, 1 / factor)
     if off <= _CLOSE:
-        return words("lessons.close")  # type: ignore[no-any-return]
+        return words("lessons.close")
     key = "lessons.factor_high" if factor > 1 else "lessons.factor_low"
     return say(key, factor=number(off, 2))
 
@@ -95,5 +101,5 @@ def _swaps(kept: tuple[str, ...], truth: Mapping[str, float]) -> str:
     pairs = [(a, b) for a, b in itertools.combinations(kept, 2) if place[a] != place[b]]
     swapped = sum(place[a] > place[b] for a, b in pairs)
     if swapped == 0:
-        return words("lessons.in_order")  # type: ignore[no-any-return]
+        return words("lessons.in_order")
     return say("lessons.reversed" if swapped == len(pairs) else "lessons.swapped", swapped=swapped, pairs=len(pairs))

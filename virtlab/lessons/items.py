@@ -7,7 +7,7 @@ import functools
 import hashlib
 import importlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -69,7 +69,7 @@ class Part:
 class Case:
     """One call that a mended function must answer, and what a wrong answer to it suggests."""
 
-    args: tuple[Any, ...]
+    args: Sequence[Any]
     hint: str
 
 
@@ -172,7 +172,7 @@ def make_prediction(entry: Mapping[str, Any], file: str) -> Prediction:
         raise LessonError(f"{file}, entry {entry['id']}, field kind: must be number, choice or order")
     if (entry["kind"] == "number") == bool(entry.get("choices")):
         raise LessonError(f"{file}, entry {entry['id']}, field choices: a number has none, the others need them")
-    choices = tuple(Choice(**c) for c in entry.get("choices", ()))
+    choices = tuple(_make(Choice, c, file, entry["id"]) for c in entry.get("choices", ()))
     return _make(Prediction, {**entry, "choices": choices}, file)
 
 
@@ -190,14 +190,15 @@ def make_exercise(entry: Mapping[str, Any], seed: int, file: str) -> Exercise:
     shown = {n: names.get(n, {}).get(str(v), v if isinstance(v, str) else number(v, 12)) for n, v in values.items()}
     texts = {n: fill(entry[n], shown) for n in ("title", "text", "why")}
     code = {n: fill(entry[n], values) for n in ("solution", "stub") if n in entry}
+    parts = ({n: fill(v, shown) if isinstance(v, str) else v for n, v in p.items()} for p in entry.get("part", ()))
     return _make(Exercise, {
         **{n: v for n, v in entry.items() if n not in ("vary", "names", "part", "case")}, **texts, **code,
         "values": values,
         "hints": tuple(fill(h, shown) for h in entry["hints"]),
         "given": tuple(fill(g, values) for g in entry.get("given", ())),
-        "parts": tuple(Part(**p) for p in entry.get("part", ())),
+        "parts": tuple(_make(Part, p, file, entry["id"]) for p in parts),
         "rubric": tuple(entry.get("rubric", ())),
-        "cases": tuple(Case(tuple(c["args"]), c["hint"]) for c in entry.get("case", ())),
+        "cases": tuple(_make(Case, c, file, entry["id"]) for c in entry.get("case", ())),
         "mistakes": {n: fill(m, shown) for n, m in entry.get("mistakes", {}).items()},
     }, file)  # fmt: skip
 
@@ -217,8 +218,11 @@ def _need(entry: Mapping[str, Any], file: str, names: tuple[str, ...]) -> None:
             raise LessonError(f"{file}, entry {entry.get('id', '(without id)')}, field {name}: missing or empty")
 
 
-def _make(cls: Any, fields: Mapping[str, Any], file: str) -> Any:
+def _make(cls: Any, fields: Mapping[str, Any], file: str, where: str = "") -> Any:
     unknown = set(fields) - set(cls.__dataclass_fields__)
     if unknown:
-        raise LessonError(f"{file}, entry {fields['id']}, field {min(unknown)}: not known")
-    return cls(**fields)
+        raise LessonError(f"{file}, entry {where or fields['id']}, field {min(unknown)}: not known")
+    try:
+        return cls(**fields)
+    except TypeError as error:  # a field without a default is missing
+        raise LessonError(f"{file}, entry {where or fields['id']}: {error}") from None

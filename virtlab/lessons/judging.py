@@ -34,7 +34,10 @@ def check(id: str, answer: Any = ...) -> Judgement:
     exercise = find_exercise(id, book.seed())
     if answer is ... or answer is None:
         return _say(exercise, "not answered", say("lessons.not_answered", id=id))
-    status, text = _JUDGES[exercise.kind](exercise, answer)
+    try:
+        status, text = _JUDGES[exercise.kind](exercise, answer)
+    except Exception as error:  # a reader's own object may raise anything when it is looked at
+        status, text = "not yet", say("lessons.unreadable", error=_error(error))
     if status in ("right", "not yet"):
         book.record(id, status == "right")
     return _say(exercise, status, text)
@@ -42,7 +45,7 @@ def check(id: str, answer: Any = ...) -> Judgement:
 
 def truth(exercise: Exercise) -> Truth:
     """The true numbers of a number exercise, computed by the models or from the facts."""
-    return answers(exercise.id.split(".")[0]).NUMBERS[exercise.id](**exercise.values)  # type: ignore[no-any-return]
+    return answers(exercise.id.split(".")[0]).NUMBERS[exercise.id](**exercise.values)
 
 
 def _say(exercise: Exercise, status: Status, text: str) -> Judgement:
@@ -94,10 +97,7 @@ def _explain(exercise: Exercise, answer: Any) -> tuple[Status, str]:
 
 def _design(exercise: Exercise, answer: Any) -> tuple[Status, str]:
     judge: Callable[[Any], tuple[str, dict[str, str]]] = answers(exercise.id.split(".")[0]).DESIGNS[exercise.id]
-    try:
-        key, values = judge(answer)
-    except Exception as error:  # a reader's own object may raise anything when it is looked at
-        return "not yet", say("lessons.raised", error=_error(error))
+    key, values = judge(answer)
     if key == "right":
         return "right", fill(exercise.why, values)
     return "not yet", fill(exercise.mistakes[key], values)

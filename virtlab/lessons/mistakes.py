@@ -30,9 +30,11 @@ _FACTORS: tuple[tuple[float, str], ...] = (
 
 def as_number(given: Any) -> float | None:
     """``given`` as a finite float, or None for what is no number (a truth value, a text, a list, NaN ...)."""
-    if isinstance(given, bool | str | bytes) or type(given).__name__ == "bool_" or getattr(given, "shape", ()) != ():
+    if isinstance(given, str | bytes) or type(given).__name__ in ("bool", "bool_"):  # NumPy has its own
         return None
     try:
+        if getattr(given, "shape", ()) != ():
+            return None
         value = float(given)
     except Exception:  # a reader's own object may raise anything
         return None
@@ -50,8 +52,8 @@ def diagnose(given: float, truth: Truth, index: int, part: Part, own: Mapping[st
     ``own`` are the sentences of the exercise's own mistakes.
     """
     right = truth.right[index]
-    named = [(abs(given - w[index]), key) for key, w in truth.wrong.items()
-             if w[index] is not None and fits(given, w[index], part)]  # type: ignore[arg-type, operator] # fmt: skip
+    wrong = ((w[index], key) for key, w in truth.wrong.items())
+    named = [(abs(given - value), key) for value, key in wrong if value is not None and fits(given, value, part)]
     if named:
         return own[min(named)[1]]
     if right == 0:

@@ -22,7 +22,7 @@ def question(id: str) -> Note:
     """The exercise's text, with the numbers of the student in force. Raises LookupError for an unknown id."""
     exercise = find_exercise(id, book.seed())
     title = say("lessons.title", title=exercise.title, kind=words(f"lessons.kind.{exercise.kind}"), id=id)
-    blocks = [f"**{title}**", exercise.text]
+    blocks = [f"**{title}**", exercise.text.strip()]
     if exercise.given:
         blocks += [words("lessons.given"), "\n".join(_given(fact) for fact in exercise.given)]
     if exercise.kind == "number":
@@ -62,4 +62,5 @@ def _form(exercise: Exercise) -> str:
     parts = [f"{p.label} [{words(f'lessons.unit.{p.unit}')}]" for p in exercise.parts]
     if len(parts) == 1:
         return say("lessons.form_one", part=parts[0])
-    return say("lessons.form_many", parts=", ".join(parts))
+    listed = "\n".join(f"- {part}" for part in parts)
+    return say("lessons.form_many", count=len(parts)) + "\n\n" + listed

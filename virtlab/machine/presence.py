@@ -19,6 +19,7 @@ from virtlab.core.words import say, words
 #: The longest that a program may take to tell its version.
 SECONDS = 5.0
 PACKAGES = ("numpy", "matplotlib", "ipywidgets", "pydantic", "joblib")
+GUEST = Path(".cache/virtlab/guest")  # below the home directory: where a kernel package may be unpacked
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _KVM_GET_API_VERSION, _KVM_API_VERSION = 0xAE00, 12
 
@@ -119,6 +120,11 @@ class Presence:
         missing = [f.title for f in self.found if not f.present and not f.later]
         return say("doctor.missing", names=", ".join(missing)) if missing else str(words("doctor.complete"))
 
+    def ready(self) -> str:
+        """One sentence: whether the notebooks of today run here; the same on every computer where they do."""
+        python = self["python"]
+        return str(words("doctor.ready")) if python.present else say("doctor.not_ready", detail=python.detail)
+
     def text(self, everywhere: bool = False) -> str:
         """The report. ``everywhere``: the ways to get a missing thing on all three systems, not only on this one."""
         lines = []
@@ -138,7 +144,7 @@ class Presence:
 
 
 def look(host: Host | None = None) -> Presence:
-    """What this computer has, from Python up to hardware KVM. The answer for this computer is kept after the first look."""
+    """What a computer has, from Python up to hardware KVM. The answer for this one is kept after the first look."""
     return _here() if host is None else _look(host)
 
 
@@ -194,8 +200,9 @@ def _browser(host: Host) -> tuple[bool, str]:
     program = host.which(*BROWSERS)
     if program is None:
         caches = {"Darwin": host.home / "Library/Caches", "Windows": host.home / "AppData/Local"}
-        cache = host.environ.get("PLAYWRIGHT_BROWSERS_PATH") or caches.get(host.system, host.home / ".cache") / "ms-playwright"
-        program = next((str(p) for p in sorted(Path(cache).glob("chromium*"))), None)
+        default = caches.get(host.system, host.home / ".cache") / "ms-playwright"
+        cache = Path(host.environ.get("PLAYWRIGHT_BROWSERS_PATH") or default)
+        program = next((str(p) for p in sorted(cache.glob("chromium*"))), None)
     return (False, _why("no_browser")) if program is None else (True, f"{program}, playwright {playwright}")
 
 
@@ -211,7 +218,7 @@ def _program(name: str) -> Callable[[Host], tuple[bool, str]]:
 
 
 def _guest_kernel(host: Host) -> tuple[bool, str]:
-    images = sorted((host.root / "boot").glob("vmlinuz-*"))
+    images = [image for top in (host.root, host.home / GUEST) for image in sorted((top / "boot").glob("vmlinuz-*"))]
     if not images:
         return False, _why("no_image")
     readable = [image for image in images if os.access(image, os.R_OK)]

@@ -10,6 +10,6 @@ from virtlab.paths.simulate import Load, Simulation
 from virtlab.paths.steps import Event, Place, Server, Step
 
 __all__ = [
-    "COST_SETS", "LADDER", "TUNING", "Capacity", "Costs", "Counts", "CpuBill", "Event", "Latency", "Load", "Path", "PathOptions",
-    "Place", "Server", "Simulation", "Stage", "Step", "budget_cycles", "line_rate",
+    "COST_SETS", "LADDER", "TUNING", "Capacity", "Costs", "Counts", "CpuBill", "Event", "Latency", "Load", "Path",
+    "PathOptions", "Place", "Server", "Simulation", "Stage", "Step", "budget_cycles", "line_rate",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from virtlab.paths.kernels import run_path
 from virtlab.paths.options import PathOptions
 from virtlab.paths.path import Path, costs_of, options_of, shared_by
 from virtlab.paths.results import Shown
-from virtlab.paths.steps import Place, Server, Step
+from virtlab.paths.steps import Server, Step
 
 Floats = NDArray[np.float64]
 #: Packets of one run: as many as answer a slider in time, with and without numba.
@@ -239,7 +239,8 @@ def _stations(path: Path, options: PathOptions, costs: Costs) -> _Stations:
 
 
 def _in_softirq(step: Step) -> bool:
-    return step.place is Place.GUEST and step.key == "guest_napi"
+    """Whether the guest does this before the ring has room again (NAPI and TCP run in one softirq, or in one poll)."""
+    return step.key in ("guest_napi", "guest_receive", "guest_poll_receive")
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,0 +1,194 @@
+"""The commands, in this process and as a program of their own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from virtlab import __version__, cli
+from virtlab.cloud import judges
+from virtlab.core.words import words
+from virtlab.evidence import CLAIMS, FACTS
+
+
+def program(*arguments, **environ):
+    return subprocess.run(
+        [sys.executable, "-m", "virtlab.cli", *arguments], capture_output=True, text=True, encoding="utf-8", timeout=60,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environ},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_start_here.ipynb").write_text("{}")
+    return tmp_path
+
+
+def run_lab(checkout, *arguments):
+    """The command line that JupyterLab would get."""
+    seen = []
+    assert cli.lab(arguments, checkouts=[checkout], start=lambda command: seen.extend(command) or 0) == 0
+    return seen
+
+
+# --- lab ------------------------------------------------------------------------------------------------------------
+
+
+def test_lab_opens_on_the_notebooks(checkout):
+    command = run_lab(checkout)
+    assert f"--ServerApp.root_dir={checkout / 'notebooks'}" in command
+    assert "--LabApp.default_url=/lab/tree/00_start_here.ipynb" in command
+
+
+def test_lab_asks_about_no_news_and_looks_nothing_up(checkout):
+    assert {
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+    } <= set(run_lab(checkout))
+
+
+def test_lab_passes_further_arguments_on_and_last(checkout):
+    assert run_lab(checkout, "--no-browser", "--port", "9999")[-3:] == ["--no-browser", "--port", "9999"]
+
+
+def test_lab_takes_jupyters_options_on_the_command_line(monkeypatch):
+    seen = []
+    monkeypatch.setattr(cli, "lab", lambda arguments: seen.extend(arguments) or 0)
+    assert cli.main(["lab", "--no-browser", "--port", "9999", "--ip=::1"]) == 0
+    assert seen == ["--no-browser", "--port", "9999", "--ip=::1"]
+
+
+def test_lab_gives_jupyters_exit_code_on(checkout):
+    assert cli.lab([], checkouts=[checkout], start=lambda command: 3) == 3
+
+
+def test_lab_without_notebooks_says_where_they_are(tmp_path, capsys):
+    assert cli.lab([], checkouts=[tmp_path], start=lambda command: 0) == 1
+    assert capsys.readouterr().err.strip() == words("doctor.cli.no_notebooks")
+
+
+def test_lab_without_jupyterlab_says_how_to_get_it(checkout, capsys):
+    def missing(command):
+        raise ModuleNotFoundError("No module named 'jupyterlab'", name="jupyterlab")
+
+    assert cli.lab([], checkouts=[checkout], start=missing) == 1
+    assert "pip install jupyterlab" in capsys.readouterr().err
+
+
+def test_lab_hides_no_other_missing_module(checkout):
+    def missing(command):
+        raise ModuleNotFoundError("No module named 'tornado'", name="tornado")
+
+    with pytest.raises(ModuleNotFoundError, match="tornado"):
+        cli.lab([], checkouts=[checkout], start=missing)
+
+
+# --- doctor, facts, claims ------------------------------------------------------------------------------------------
+
+
+def test_doctor_ends_well_whatever_is_missing(capsys):
+    assert cli.main(["doctor"]) == 0
+    assert "JupyterLab" in capsys.readouterr().out
+
+
+def test_doctor_ends_well_without_a_path():
+    done = program("doctor", "--all", PATH="", HOME="/nonexistent")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no qemu-system-x86_64 on the PATH" in done.stdout and "brew install qemu" in done.stdout
+
+
+def test_facts_lists_every_fact(capsys):
+    assert cli.main(["facts"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"{key} " in out for key in FACTS)
+
+
+def test_a_few_facts_are_shown_with_conditions_and_address(capsys):
+    fact = FACTS["nsdi20.qemu.ping.avg"]
+    assert cli.main(["facts", "qemu.ping.avg"]) == 0
+    out = capsys.readouterr().out
+    assert all(part in out for part in (fact.id, "134 µs", fact.conditions, fact.source.title, fact.source.address))
+
+
+def test_no_fact_found_is_said_and_is_exit_code_1(capsys):
+    assert cli.main(["facts", "no-such-thing"]) == 1
+    assert "no-such-thing" in capsys.readouterr().err
+
+
+def test_claims_lists_every_claim(capsys):
+    assert cli.main(["claims"]) == 0
+    out = capsys.readouterr().out
+    assert all(c.text in out for c in CLAIMS.values())
+
+
+@pytest.mark.parametrize("name", ["S10", "s10"])
+def test_a_claim_is_shown_with_its_verdict(capsys, name):
+    assert cli.main(["claims", name]) == 0
+    out = capsys.readouterr().out
+    assert CLAIMS["S10"].text in out and str(judges.s10()) in out
+
+
+def test_a_claim_whose_judge_is_to_come_says_so(capsys):
+    assert cli.main(["claims", "S23"]) == 0
+    assert "16" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_an_unknown_claim_names_the_known_ones(capsys):
+    assert cli.main(["claims", "S99"]) == 1
+    assert "S1, S2" in capsys.readouterr().err
+
+
+# --- the program ----------------------------------------------------------------------------------------------------
+
+
+def test_version():
+    done = program("--version")
+    assert (done.returncode, done.stdout.strip()) == (0, f"virtlab {__version__}")
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    assert cli.main([]) == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in ("lab", "doctor", "facts", "claims"))
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["doctor", "--port", "9"], ["facts", "a", "b"]])
+def test_unknown_arguments_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    assert "usage: virtlab" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_exit_code_130(monkeypatch):
+    def interrupted(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    assert cli.main([]) == 130
+
+
+def test_a_reader_that_closes_the_pipe_is_no_error():
+    with subprocess.Popen(
+        [sys.executable, "-m", "virtlab.cli", "facts"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr.read() == b""
+
+
+def test_a_console_of_another_code_page_does_not_fail():
+    assert program("claims", "S14", PYTHONIOENCODING="ascii").returncode == 0
+
+
+def test_nothing_heavy_is_imported_to_start_doctor_or_facts():
+    code = (
+        "import sys; from virtlab import cli; cli.main(['doctor']); cli.main(['facts', 'mix.cpu']);"
+        "heavy = {'numpy', 'matplotlib', 'ipywidgets', 'numba', 'pydantic', 'jupyterlab'} & set(sys.modules);"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
