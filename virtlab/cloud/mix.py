@@ -198,11 +198,11 @@ def share_for(loss_target: float, mix: Mix | None = None, /, **changes: Any) -> 
     """The block share (0 to 1 of all work) at which the mix loses exactly ``loss_target`` (below 1).
 
     The network share stays as ``mix`` has it, computing takes the rest: one such mix for each network share, hence a
-    family with one parameter. Raises ValueError for a target outside -1 to below 1.
+    family with one parameter. Raises ValueError for a target outside -10 to below 1 (a gain is negative).
     """
-    if not -1 <= loss_target < 1:
+    if not -10 <= loss_target < 1:
         raise ValueError(
-            f"loss_target must be -1 to below 1; you gave {loss_target!r}: at 1 nothing would be left (0.1 is 10 %)."
+            f"loss_target must be -10 to below 1; you gave {loss_target!r}: at 1 nothing would be left (0.1 is 10 %)."
         )
     chosen = _mix_of(mix, changes)
     net = chosen.shares["net"]
