@@ -37,10 +37,11 @@ notebooks: setup
 	$(PY) tools/notebooks.py
 
 bench: setup
-	$(PYTEST) -m bench -s bench tests
+	$(PY) bench/run.py $(ARGS)
 
+# What is marked soak, and every property test once more, with many examples that differ from night to night.
 soak: setup
-	$(PYTEST) -m soak --hypothesis-profile=soak tests
+	$(PYTEST) -m "soak or hypothesis" --hypothesis-profile=soak tests
 
 lint: setup
 	$(PY) -m ruff check

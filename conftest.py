@@ -1,4 +1,4 @@
-"""What every pytest run here obeys: tests/, notebooks/ (nbval) and bench/ alike."""
+"""What every pytest run here obeys: tests/ and notebooks/ (nbval) alike."""
 import os
 import shutil
 import tempfile

@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 TWICE = {"paths", "labs"}  # everything in these folders must hold without numba too: make test runs it twice
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
-settings.register_profile("soak", deadline=None, max_examples=2000, print_blob=True)
+settings.register_profile("soak", deadline=None, derandomize=False, max_examples=2000, print_blob=True)
 settings.load_profile("tests")
 
 

@@ -263,3 +263,17 @@ def test_no_setting_breaks_the_simulation(path, options, load):
 def test_a_simulation_prints_as_a_table():
     run = LADDER["vhost-net"].simulate(direction="rx", packets=500)
     assert "99th percentile" in str(run) and "vhost-net, RX" in str(run)
+
+
+def test_more_bursts_than_fit_into_memory_are_refused_with_the_way_out():
+    with pytest.raises(ValueError, match="neighbour_burst_ns must be longer, or packets fewer"):
+        LADDER["vhost-net"].simulate(
+            direction="rx", rate_packets_per_s=100, packets=100_000, neighbour_share=0.9, neighbour_burst_ns=1_000
+        )
+
+
+def test_a_neighbour_too_rare_for_the_run_changes_nothing():
+    quiet, rare = (
+        LADDER["vhost-net"].simulate(direction="rx", packets=1_000, neighbour_share=share) for share in (0.0, 5e-324)
+    )
+    assert quiet.p999_ns == rare.p999_ns

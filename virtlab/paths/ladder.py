@@ -263,8 +263,11 @@ _POLLER = (
 
 def _card_tx(*extra: Step) -> tuple[Step, ...]:
     return (
-        Step("dma_read", Place.PCIE, Server.PCIE, "descriptor read, data read, completion write", delay=("dma",),
-             per_byte="pcie", causes=causes(_E.DATA_DMA, *(_E.PCIE_TRANSACTION,) * 3), direction="tx"),
+        # Two round trips: the card must have the descriptor before it knows where the data is.
+        Step("dma_descriptor", Place.PCIE, Server.PCIE, "descriptor read", delay=("dma",),
+             causes=causes(_E.PCIE_TRANSACTION), direction="tx"),
+        Step("dma_read", Place.PCIE, Server.PCIE, "data read, completion write", delay=("dma",), per_byte="pcie",
+             causes=causes(_E.DATA_DMA, *(_E.PCIE_TRANSACTION,) * 2), direction="tx"),
         *extra,
         Step("card_tx", Place.CARD, Server.CARD, "the card's transmit engine", ("card_packet",), direction="tx"),
         Step("wire_tx", Place.WIRE, Server.WIRE, "Ethernet, with preamble and gap", per_byte="wire", direction="tx"),
@@ -276,8 +279,10 @@ def _card_rx(*extra: Step) -> tuple[Step, ...]:
         Step("wire_rx", Place.WIRE, Server.WIRE, "Ethernet, with preamble and gap", per_byte="wire", direction="rx"),
         Step("card_rx", Place.CARD, Server.CARD, "the card's receive engine", ("card_packet",), direction="rx"),
         *extra,
-        Step("dma_write", Place.PCIE, Server.PCIE, "descriptor read, data write, completion write", delay=("dma",),
-             per_byte="pcie", causes=causes(_E.DATA_DMA, *(_E.PCIE_TRANSACTION,) * 3), direction="rx"),
+        # A posted write waits for no answer, and the descriptor was read before the packet came.
+        Step("dma_write", Place.PCIE, Server.PCIE, "descriptor read (ahead), data write, completion write",
+             delay=("doorbell",), per_byte="pcie", causes=causes(_E.DATA_DMA, *(_E.PCIE_TRANSACTION,) * 3),
+             direction="rx"),
     )  # fmt: skip
 
 

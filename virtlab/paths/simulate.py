@@ -25,6 +25,8 @@ from virtlab.paths.steps import Server, Step
 Floats = NDArray[np.float64]
 #: Packets of one run: as many as answer a slider in time, with and without numba.
 PACKETS, PACKETS_WITHOUT_NUMBA = 100_000, 5_000
+#: Bursts of a neighbour that one run can hold (32 MB).
+MOST_BURSTS = 2_000_000
 
 
 class Load(Parameters):
@@ -259,10 +261,16 @@ def _factors(seed: int, packets: int, cv: float) -> Floats:
 
 def _bursts(load: Load, end_ns: float, seed: int) -> Floats:
     """Times at which a neighbour holds the back end's core: exponential gaps, bursts of one length."""
-    if load.neighbour_share == 0:
+    period = load.neighbour_burst_ns / max(load.neighbour_share, 1e-12)  # a mean gap and a burst
+    count = int(3 * end_ns / period) + 10
+    if load.neighbour_share == 0 or period > 1e3 * end_ns:
         return np.zeros((0, 2))
-    gap = load.neighbour_burst_ns * (1 - load.neighbour_share) / load.neighbour_share
-    count = int(3 * end_ns / (gap + load.neighbour_burst_ns)) + 10
+    if count > MOST_BURSTS:
+        raise ValueError(
+            f"neighbour_burst_ns must be longer, or packets fewer: at {load.rate_packets_per_s:g} packets/s this run has "
+            f"some {count:,} bursts of {load.neighbour_burst_ns:g} ns, and {MOST_BURSTS:,} is the most that it can hold."
+        )
+    gap = period - load.neighbour_burst_ns
     gaps = np.random.default_rng([seed, 1]).exponential(gap, count)
     begin = np.cumsum(gaps) + load.neighbour_burst_ns * np.arange(count)
     return np.stack([begin, begin + load.neighbour_burst_ns], axis=1)
