@@ -35,6 +35,7 @@ test-notebooks: setup
 
 notebooks: setup
 	$(PY) tools/notebooks.py
+	$(PY) tools/picture.py
 
 bench: setup
 	$(PY) bench/run.py $(ARGS)

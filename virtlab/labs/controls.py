@@ -12,7 +12,7 @@ import ipywidgets as widgets
 from virtlab.core.parameter import Spec
 
 _WIDE = {"description_width": "initial"}
-_STEPS = 200  # positions of a logarithmic slider
+_STEPS = 200  # positions of a logarithmic slider, at most
 
 
 class Control:
@@ -22,7 +22,8 @@ class Control:
         self.spec = spec
         self._on_move = on_move
         self._showing = False
-        self.inputs: list[Any] = _inputs(spec)
+        self._stops = _stops(spec) if spec.log else []
+        self.inputs: list[Any] = _inputs(spec, self._stops)
         for widget in self.inputs:
             widget.observe(self._moved, names="value")
         help_text = widgets.HTML(f'<small style="opacity:.75">{html.escape(spec.help)}</small>')
@@ -43,26 +44,25 @@ class Control:
             self._on_move(self._from_widget(change["owner"], change["new"]))
 
     def _to_widget(self, widget: Any, value: Any) -> Any:
-        if not isinstance(widget, widgets.FloatSlider) or not self.spec.log:
+        if not self._stops or widget is not self.inputs[1]:
             return value
-        return min(widget.max, max(widget.min, _position(self.spec, value)))
+        return min(range(len(self._stops)), key=lambda i: abs(math.log(self._stops[i] / value)))
 
     def _from_widget(self, widget: Any, shown: Any) -> Any:
-        if not isinstance(widget, widgets.FloatSlider) or not self.spec.log:
-            return shown
-        assert self.spec.low is not None and self.spec.high is not None
-        value = self.spec.low * (self.spec.high / self.spec.low) ** (shown / _STEPS)
-        if self.spec.kind == "int":
-            return round(value)
-        return min(self.spec.high, max(self.spec.low, float(f"{value:.3g}")))
+        return self._stops[shown] if self._stops and widget is self.inputs[1] else shown
 
 
-def _position(spec: Spec, value: float) -> float:
+def _stops(spec: Spec) -> list[Any]:
+    """The values at the positions of a logarithmic slider, no two alike: each press of a key then moves the picture."""
     assert spec.low is not None and spec.high is not None
-    return round(_STEPS * math.log(value / spec.low) / math.log(spec.high / spec.low))
+    ratio = spec.high / spec.low
+    between = [spec.low * ratio ** (i / _STEPS) for i in range(1, _STEPS)]
+    whole = spec.kind == "int"
+    rounded = [round(v) if whole else min(spec.high, max(spec.low, float(f"{v:.3g}"))) for v in between]
+    return list(dict.fromkeys([spec.low, *rounded, spec.high]))
 
 
-def _inputs(spec: Spec) -> list[Any]:
+def _inputs(spec: Spec, stops: list[Any]) -> list[Any]:
     unit = "" if spec.unit == "1" else f" [{spec.unit}]"
     named: dict[str, Any] = {"description": spec.label + unit, "style": _WIDE, "tooltip": spec.help}
     if spec.kind == "bool":
@@ -74,13 +74,13 @@ def _inputs(spec: Spec) -> list[Any]:
         raise TypeError(f"a lab cannot show parameter '{spec.name}': it has no range or no default of its own")
     span = {"min": spec.low, "max": spec.high, "value": spec.default}
     whole = spec.kind == "int"
-    step = spec.step or (1 if whole else (spec.high - spec.low) / 100)
+    step = spec.step or (1 if whole else spec.low if spec.log else (spec.high - spec.low) / 100)
     field = widgets.BoundedIntText if whole else widgets.BoundedFloatText
     wide = {"layout": widgets.Layout(width="24em")}
     number = field(**span, **named, **wide, **({} if whole else {"step": step}))
     look = {"readout": False, "tooltip": spec.label, "layout": widgets.Layout(width="20em")}
-    if spec.log:
-        slider = widgets.FloatSlider(min=0, max=_STEPS, step=1, value=_position(spec, spec.default), **look)
+    if stops:
+        slider = widgets.IntSlider(min=0, max=len(stops) - 1, value=0, **look)  # ``show`` sets it before it is seen
     else:
         slider = (widgets.IntSlider if whole else widgets.FloatSlider)(**span, step=step, **look)
     return [number, slider]
