@@ -26,6 +26,7 @@ STAMP = "stamp"
 #: Group id of a moving rectangle, opaque and inside its axes, whose hatch is cut from one that was drawn before.
 CUT = "cut"
 _STAMPS = 1_000
+_Box = tuple[slice, slice]  # rows and columns of an image
 _MARGIN = 2  # pixels around a text that its letters may touch
 
 
@@ -147,9 +148,6 @@ class Picture(ABC, Generic[R]):
     def still_changed(self) -> None:
         """Tells that something of the background was changed, so that the next ``png`` draws all of it anew."""
         self._background = None
-
-
-_Box = tuple[slice, slice]
 
 
 def _box(extent: Any, shape: tuple[int, ...], margin: int = 0) -> _Box:

@@ -12,7 +12,7 @@ from matplotlib.patches import FancyBboxPatch
 from virtlab.core.units import show
 from virtlab.core.words import words
 from virtlab.figures.canvas import STAMP, Picture
-from virtlab.figures.style import SIZE, place_style
+from virtlab.figures.style import SIZE, ghost_style, place_style
 
 PLACES = ("guest", "kvm", "qemu", "host", "poller", "pcie", "card", "wire")
 MOST_STEPS = 20
@@ -60,6 +60,7 @@ class JourneyPicture(Picture[JourneyResult]):
             axes.plot([x, x], [72, 640], color=look.grid, linewidth=1.2, zorder=0)
         for x, key, side in ((520, "step", "left"), (760, "causes", "left"), (1035, "per_packet", "right")):
             axes.text(x, 60, words(f"journey.{key}"), ha=side, fontsize=SIZE["label"], color=look.faint)
+        self._ghost = axes.plot([], [], **ghost_style(look))[0]
         self._line = axes.plot([], [], color=look.ink, linewidth=2, zorder=2)[0]
         self._dots = [axes.plot([0], [0], "o", markersize=13, markeredgewidth=1.6, zorder=3)[0]
                       for _ in range(MOST_STEPS)]  # fmt: skip
@@ -69,11 +70,13 @@ class JourneyPicture(Picture[JourneyResult]):
             return [axes.text(x, y, "", ha=side, va="center", fontsize=SIZE["tick"], gid=STAMP) for y in rows]
 
         self._names, self._tags, self._times = column(520, "left"), column(760, "left"), column(1035, "right")
-        return [self._line, *self._dots, *self._names, *self._tags, *self._times]
+        return [self._ghost, self._line, *self._dots, *self._names, *self._tags, *self._times]
 
     def show(self, result: JourneyResult, kept: JourneyResult | None = None, prediction: Any = None) -> None:
-        look, way = self.look, [(i, h) for i, h in enumerate(result.hops) if not h.aside]
-        self._line.set_data([self._lane[h.place] for _, h in way], [self._top + self._pitch * i for i, _ in way])
+        look = self.look
+        for line, shown in ((self._line, result), (self._ghost, kept)):
+            way = [(i, hop) for i, hop in enumerate(shown.hops) if not hop.aside] if shown else []
+            line.set_data([self._lane[hop.place] for _, hop in way], [self._top + self._pitch * i for i, _ in way])
         for i in range(MOST_STEPS):
             row = (self._names[i], self._tags[i], self._times[i])
             there = i < len(result.hops)

@@ -200,6 +200,9 @@ class Lab(widgets.VBox):
 
     def _refresh(self) -> None:
         self.redraws += 1
+        for name, control in self._controls.items():
+            control.show(getattr(self, name))
+        self._code.value = self.as_python()
         try:
             setting = self.setting
             self.result = self.solve(setting)
@@ -221,9 +224,6 @@ class Lab(widgets.VBox):
         self._text.value = (
             f'<div role="status" aria-live="polite">{html.escape(self._sentence)}</div>{self._prediction_note()}'
         )
-        for name, control in self._controls.items():
-            control.show(getattr(self, name))
-        self._code.value = self.as_python()
         self._buttons["keep"].description = words("lab.keep" if self._kept is None else "lab.forget")
 
     def _prediction(self) -> Any:

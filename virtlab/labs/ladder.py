@@ -14,6 +14,7 @@ from virtlab.labs.base import Lab
 from virtlab.paths import COST_SETS, LADDER, Costs, Path, PathOptions
 
 Interrupts = Literal["emulated", "pv-eoi", "apicv", "posted"]
+CostSet = Literal["qemu-2012", "qemu-2012-mmio", "amd-2020-floor"]
 INTERRUPTS: dict[str, dict[str, bool]] = {
     "emulated": {"apicv": False, "posted": False, "pv_eoi": False},
     "pv-eoi": {"apicv": False, "posted": False, "pv_eoi": True},
@@ -34,7 +35,7 @@ class LadderSetting(Parameters):
     context_switch_ns: float = parameter(FACTS["host.context_switch"], ge=500, le=5_000)
     copy_gbyte_per_s: float = parameter(FACTS["host.copy"], ge=5, le=50)
     guest_stack_ns: float = parameter(FACTS["guest.stack"], ge=100, le=5_000)
-    exit_costs: Literal["qemu-2012", "amd-2020-floor"] = parameter(FACTS["lab.exit_costs"], default="qemu-2012")
+    exit_costs: CostSet = parameter(FACTS["lab.exit_costs"], default="qemu-2012")
 
     def options(self, **more: object) -> PathOptions:
         """The options of every path under this setting."""

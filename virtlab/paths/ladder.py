@@ -7,6 +7,7 @@ application to the wire, RX from the wire to the application. The functions are 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from virtlab.paths.path import Path
@@ -14,33 +15,72 @@ from virtlab.paths.steps import Direction, Event, Per, Place, Server, Step, caus
 
 _E = Event
 
-# --- the guest: the same on every path ------------------------------------------------------------------------------
+# --- the guest: the same work on every path, in the driver of what it sees -------------------------------------------
 
-_GUEST_TX = (
-    Step("guest_send", Place.GUEST, Server.VCPU, "net/ipv4/tcp.c: tcp_sendmsg", ("guest_stack",),
-         causes=causes(_E.GUEST_SYSCALL), direction="tx", when=when(guest_poll=False)),
-    Step("guest_poll_send", Place.GUEST, Server.VCPU, "drivers/net/virtio/virtio_rxtx.c: virtio_xmit_pkts",
-         ("poller_packet",), direction="tx", when=when(guest_poll=True)),
-    Step("guest_copy_out", Place.GUEST, Server.VCPU, "include/net/sock.h: skb_do_copy_data_nocache", per_byte="copy",
-         causes=causes(_E.GUEST_COPY), direction="tx", when=when(guest_poll=False, guest_zero_copy=False)),
-    Step("guest_queue", Place.GUEST, Server.VCPU, "drivers/virtio/virtio_ring.c: virtqueue_add_split", ("descriptor",),
-         direction="tx"),
-    Step("guest_completion", Place.GUEST, Server.VCPU, "drivers/net/virtio_net.c: skb_xmit_done", ("guest_irq",),
-         per="completion", direction="tx", when=when(guest_poll=False), aside=True),
+
+@dataclass(frozen=True)
+class _Driver:
+    """Where a guest's driver does each of its jobs: in its kernel, or polling in user space (DPDK)."""
+
+    queue: str
+    completion: str
+    interrupt: str
+    poll: str
+    dpdk_send: str
+    dpdk_receive: str
+
+
+_VIRTIO_NET = _Driver(
+    "drivers/virtio/virtio_ring.c: virtqueue_add_split", "drivers/net/virtio_net.c: skb_xmit_done",
+    "drivers/net/virtio_net.c: skb_recv_done", "drivers/net/virtio_net.c: virtnet_poll",
+    "drivers/net/virtio/virtio_rxtx.c: virtio_xmit_pkts", "drivers/net/virtio/virtio_rxtx.c: virtio_recv_pkts",
+)  # fmt: skip
+_MLX5 = "drivers/net/ethernet/mellanox/mlx5/core"
+_VIRTUAL_FUNCTION = _Driver(  # one of many: ConnectX
+    f"{_MLX5}/en_tx.c: mlx5e_xmit", f"{_MLX5}/en_txrx.c: mlx5e_completion_event",
+    f"{_MLX5}/en_txrx.c: mlx5e_completion_event", f"{_MLX5}/en_txrx.c: mlx5e_napi_poll",
+    "drivers/net/mlx5/mlx5_tx.c: mlx5_tx_burst", "drivers/net/mlx5/mlx5_rx.c: mlx5_rx_burst",
+)  # fmt: skip
+_ENA = "drivers/net/ethernet/amazon/ena/ena_netdev.c"
+_CLOUD_CARD = _Driver(  # one of many: the Nitro card's ENA
+    f"{_ENA}: ena_start_xmit", f"{_ENA}: ena_intr_msix_io", f"{_ENA}: ena_intr_msix_io", f"{_ENA}: ena_io_poll",
+    "drivers/net/ena/ena_ethdev.c: eth_ena_xmit_pkts", "drivers/net/ena/ena_ethdev.c: eth_ena_recv_pkts",
 )  # fmt: skip
 
-_GUEST_RX = (
-    Step("guest_irq", Place.GUEST, Server.VCPU, "drivers/net/virtio_net.c: skb_recv_done", ("guest_irq",),
-         per="interrupt", direction="rx", when=when(guest_poll=False)),
-    Step("guest_napi", Place.GUEST, Server.VCPU, "drivers/net/virtio_net.c: virtnet_poll", ("descriptor",),
-         direction="rx", when=when(guest_poll=False)),
-    Step("guest_receive", Place.GUEST, Server.VCPU, "net/ipv4/tcp_input.c: tcp_rcv_established", ("guest_stack",),
-         causes=causes(_E.GUEST_SYSCALL), direction="rx", when=when(guest_poll=False)),
-    Step("guest_poll_receive", Place.GUEST, Server.VCPU, "drivers/net/virtio/virtio_rxtx.c: virtio_recv_pkts",
-         ("descriptor", "poller_packet"), direction="rx", when=when(guest_poll=True)),
-    Step("guest_copy_in", Place.GUEST, Server.VCPU, "net/core/datagram.c: skb_copy_datagram_iter", per_byte="copy",
-         causes=causes(_E.GUEST_COPY), direction="rx", when=when(guest_poll=False)),
-)  # fmt: skip
+
+def _guest_tx(driver: _Driver = _VIRTIO_NET) -> tuple[Step, ...]:
+    return (
+        Step("guest_send", Place.GUEST, Server.VCPU, "net/ipv4/tcp.c: tcp_sendmsg", ("guest_stack",),
+             causes=causes(_E.GUEST_SYSCALL), direction="tx", when=when(guest_poll=False)),
+        Step("guest_poll_send", Place.GUEST, Server.VCPU, driver.dpdk_send, ("poller_packet",), direction="tx",
+             when=when(guest_poll=True)),
+        Step("guest_copy_out", Place.GUEST, Server.VCPU, "include/net/sock.h: skb_do_copy_data_nocache",
+             per_byte="copy", causes=causes(_E.GUEST_COPY), direction="tx",
+             when=when(guest_poll=False, guest_zero_copy=False)),
+        Step("guest_queue", Place.GUEST, Server.VCPU, driver.queue, ("descriptor",), direction="tx"),
+    )  # fmt: skip
+
+
+def _guest_completion(driver: _Driver = _VIRTIO_NET) -> tuple[Step, ...]:
+    return (
+        Step("guest_completion", Place.GUEST, Server.VCPU, driver.completion, ("guest_irq",), per="completion",
+             direction="tx", when=when(guest_poll=False), aside=True),
+    )  # fmt: skip
+
+
+def _guest_rx(driver: _Driver = _VIRTIO_NET) -> tuple[Step, ...]:
+    return (
+        Step("guest_irq", Place.GUEST, Server.VCPU, driver.interrupt, ("guest_irq",), per="interrupt",
+             direction="rx", when=when(guest_poll=False)),
+        Step("guest_napi", Place.GUEST, Server.VCPU, driver.poll, ("descriptor",), direction="rx",
+             when=when(guest_poll=False)),
+        Step("guest_receive", Place.GUEST, Server.VCPU, "net/ipv4/tcp_input.c: tcp_rcv_established", ("guest_stack",),
+             causes=causes(_E.GUEST_SYSCALL), direction="rx", when=when(guest_poll=False)),
+        Step("guest_poll_receive", Place.GUEST, Server.VCPU, driver.dpdk_receive, ("descriptor", "poller_packet"),
+             direction="rx", when=when(guest_poll=True)),
+        Step("guest_copy_in", Place.GUEST, Server.VCPU, "net/core/datagram.c: skb_copy_datagram_iter",
+             per_byte="copy", causes=causes(_E.GUEST_COPY), direction="rx", when=when(guest_poll=False)),
+    )  # fmt: skip
 
 
 # --- notifications --------------------------------------------------------------------------------------------------
@@ -187,16 +227,12 @@ def _sleeping_thread(key: str, place: Place, function: str, syscalls: int = 0, *
 
 
 def _relay(direction: Direction, per: Per) -> tuple[Step, ...]:
-    """vDPA without a mapped doorbell: each kick wakes a host thread, which writes the card's doorbell."""
+    """vDPA without a mapped doorbell: the host writes it in the kicking vCPU's own context, without another thread."""
     aside = per == "refill"
     relayed = when(doorbell_mapped=False) + (when(refill_kicks=True) if aside else ())
     return (
-        Step("relay_wake", Place.HOST, Server.BACKEND, "drivers/vhost/vdpa.c: handle_vq_kick",
-             ("context_switch", "doorbell"), delay=("wakeup_rest", "idle_exit"), per=per,
-             causes=causes(_E.CONTEXT_SWITCH, _E.PCIE_TRANSACTION), direction=direction, when=relayed, aside=aside,
-             idle=True),
-        Step("relay_sleep", Place.HOST, Server.BACKEND, "kernel/sched/core.c: schedule", ("context_switch",), per=per,
-             causes=causes(_E.CONTEXT_SWITCH), direction=direction, when=relayed, aside=True, idle=True),
+        Step("relay", Place.HOST, Server.VCPU, "drivers/vhost/vdpa.c: handle_vq_kick", ("doorbell",), per=per,
+             causes=causes(_E.PCIE_TRANSACTION), direction=direction, when=relayed, aside=aside),
     )  # fmt: skip
 
 
@@ -221,12 +257,12 @@ _QEMU_RX = (
          causes=causes(_E.HOST_SYSCALL, _E.HOST_COPY), direction="rx"),
     Step("qemu_push", Place.QEMU, Server.BACKEND, "hw/net/virtio-net.c: virtio_net_receive", ("qemu_packet",),
          per_byte="copy", causes=causes(_E.HOST_COPY), direction="rx"),
-    Step("irqfd_write", Place.QEMU, Server.BACKEND, "util/event_notifier-posix.c: event_notifier_set", ("syscall",),
+    Step("irq_ioctl", Place.QEMU, Server.BACKEND, "accel/kvm/kvm-all.c: kvm_irqchip_send_msi", ("syscall",),
          per="interrupt", causes=causes(_E.HOST_SYSCALL), direction="rx", when=when(guest_poll=False)),
 )  # fmt: skip
 
-_IRQFD_WRITE_TX = (
-    Step("irqfd_write", Place.QEMU, Server.BACKEND, "util/event_notifier-posix.c: event_notifier_set", ("syscall",),
+_IRQ_IOCTL_TX = (
+    Step("irq_ioctl", Place.QEMU, Server.BACKEND, "accel/kvm/kvm-all.c: kvm_irqchip_send_msi", ("syscall",),
          per="completion", causes=causes(_E.HOST_SYSCALL), direction="tx", when=when(guest_poll=False), aside=True),
 )  # fmt: skip
 
@@ -311,45 +347,47 @@ def _only(direction: Direction, steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 _PATHS = (
     Path("qemu", 1, (
-        *_GUEST_TX, *_only("tx", _KICK_USER), *_qemu_tx(Server.VCPU), *_card_tx(),
-        *_IRQFD_WRITE_TX, *_interrupt("completion"),
-        *_card_rx(), *_HOST_RX, *_only("rx", _QEMU_THREAD), *_QEMU_RX, *_interrupt("interrupt"), *_GUEST_RX,
+        *_guest_tx(), *_only("tx", _KICK_USER), *_qemu_tx(Server.VCPU), *_card_tx(),
+        *_IRQ_IOCTL_TX, *_interrupt("completion"), *_guest_completion(),
+        *_card_rx(), *_HOST_RX, *_only("rx", _QEMU_THREAD), *_QEMU_RX, *_interrupt("interrupt"), *_guest_rx(),
         *_only("rx", _KICK_USER),
     )),
     Path("qemu-ioeventfd", 2, (
-        *_GUEST_TX, *_only("tx", _kick_eventfd()), *_only("tx", _QEMU_THREAD), *_qemu_tx(Server.BACKEND), *_card_tx(),
-        *_IRQFD_WRITE_TX, *_interrupt("completion"),
-        *_card_rx(), *_HOST_RX, *_only("rx", _QEMU_THREAD), *_QEMU_RX, *_interrupt("interrupt"), *_GUEST_RX,
+        *_guest_tx(), *_only("tx", _kick_eventfd()), *_only("tx", _QEMU_THREAD), *_qemu_tx(Server.BACKEND), *_card_tx(),
+        *_IRQ_IOCTL_TX, *_interrupt("completion"), *_guest_completion(),
+        *_card_rx(), *_HOST_RX, *_only("rx", _QEMU_THREAD), *_QEMU_RX, *_interrupt("interrupt"), *_guest_rx(),
         *_only("rx", _kick_eventfd()),
     )),
     Path("vhost-net", 3, (
-        *_GUEST_TX, *_only("tx", _kick_eventfd(busy_poll=False)), *_only("tx", _VHOST_THREAD), *_only("tx", _VHOST),
-        *_card_tx(), *_interrupt("completion"),
+        *_guest_tx(), *_only("tx", _kick_eventfd(busy_poll=False)), *_only("tx", _VHOST_THREAD), *_only("tx", _VHOST),
+        *_card_tx(), *_interrupt("completion"), *_guest_completion(),
         *_card_rx(), *_HOST_RX, *_only("rx", _VHOST_THREAD), *_only("rx", _VHOST), *_interrupt("interrupt"),
-        *_GUEST_RX, *_only("rx", _kick_eventfd(busy_poll=False)),
+        *_guest_rx(), *_only("rx", _kick_eventfd(busy_poll=False)),
     ), dedicated_when=when(busy_poll=True)),
     Path("vhost-user", 4, (
-        *_GUEST_TX, *_only("tx", _POLLER), *_card_tx(), *_interrupt("completion"),
-        *_card_rx(), *_only("rx", _POLLER), *_interrupt("interrupt"), *_GUEST_RX,
+        *_guest_tx(), *_only("tx", _POLLER), *_card_tx(), *_interrupt("completion"), *_guest_completion(),
+        *_card_rx(), *_only("rx", _POLLER), *_interrupt("interrupt"), *_guest_rx(),
     ), dedicated_when=()),
     Path("vdpa", 5, (
-        *_GUEST_TX, *_only("tx", _doorbell("drivers/vhost/vdpa.c: vhost_vdpa_mmap", doorbell_mapped=True)),
+        *_guest_tx(), *_only("tx", _doorbell("drivers/vhost/vdpa.c: vhost_vdpa_mmap", doorbell_mapped=True)),
         *_only("tx", _kick_eventfd(doorbell_mapped=False)), *_relay("tx", "kick"), *_card_tx(),
-        *_device_interrupt("completion"),
-        *_card_rx(), *_device_interrupt("interrupt"), *_GUEST_RX,
+        *_device_interrupt("completion"), *_guest_completion(),
+        *_card_rx(), *_device_interrupt("interrupt"), *_guest_rx(),
         *_only("rx", _doorbell("drivers/vhost/vdpa.c: vhost_vdpa_mmap", doorbell_mapped=True)),
         *_only("rx", _kick_eventfd(doorbell_mapped=False)), *_relay("rx", "refill"),
     )),
     Path("sriov", 6, (
-        *_GUEST_TX, *_only("tx", _doorbell("drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_mmap")), *_card_tx(),
-        *_device_interrupt("completion"),
-        *_card_rx(), *_device_interrupt("interrupt"), *_GUEST_RX,
+        *_guest_tx(_VIRTUAL_FUNCTION), *_only("tx", _doorbell("drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_mmap")),
+        *_card_tx(),
+        *_device_interrupt("completion"), *_guest_completion(_VIRTUAL_FUNCTION),
+        *_card_rx(), *_device_interrupt("interrupt"), *_guest_rx(_VIRTUAL_FUNCTION),
         *_only("rx", _doorbell("drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_mmap")),
     )),
     Path("card", 7, (
-        *_GUEST_TX, *_only("tx", _doorbell("a BAR of the card's own function")), *_card_tx(_switch_on_card("tx")),
-        *_device_interrupt("completion"),
-        *_card_rx(_switch_on_card("rx")), *_device_interrupt("interrupt"), *_GUEST_RX,
+        *_guest_tx(_CLOUD_CARD), *_only("tx", _doorbell("a BAR of the card's own function")),
+        *_card_tx(_switch_on_card("tx")),
+        *_device_interrupt("completion"), *_guest_completion(_CLOUD_CARD),
+        *_card_rx(_switch_on_card("rx")), *_device_interrupt("interrupt"), *_guest_rx(_CLOUD_CARD),
         *_only("rx", _doorbell("a BAR of the card's own function")),
     )),
 )  # fmt: skip

@@ -48,7 +48,7 @@ class PathOptions(Parameters):
         return self
 
 
-#: Two ways to run the same path: nothing suppressed and a sleeping guest, or everything that costs no hardware.
+#: Two ways to run the same path: nothing suppressed and a guest that sleeps, or every batch and help there is.
 TUNING: Mapping[str, PathOptions] = MappingProxyType(
     {
         "untuned": PathOptions(apicv=False, guest_halts=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -125,11 +126,14 @@ class CpuBill(Shown):
     backend_ns_per_packet: float
 
     def host_cores(self, rate_packets_per_s: float) -> float:
-        """Host cores busy at a packet rate. A dedicated core is busy at any rate, also at none."""
+        """Host cores busy at a packet rate, on as many queues as it takes.
+
+        A polling core is busy at any rate, also at none, and where one is not enough, another one polls.
+        """
         _positive("rate_packets_per_s", rate_packets_per_s, "packets/s", zero=True)
         backend = rate_packets_per_s * self.backend_ns_per_packet / 1e9
         rest = rate_packets_per_s * (self.host_ns_per_packet - self.backend_ns_per_packet) / 1e9
-        return max(self.dedicated_cores, backend) + rest
+        return (max(self.dedicated_cores, math.ceil(backend - 1e-9)) if self.dedicated_cores else backend) + rest
 
     def guest_cores(self, rate_packets_per_s: float) -> float:
         """Guest cores busy at a packet rate."""
@@ -137,26 +141,27 @@ class CpuBill(Shown):
         return rate_packets_per_s * self.guest_ns_per_packet / 1e9
 
     def rate_at_host_share(self, share: float, host_cores: int) -> float:
-        """The packet rate at which the host spends ``share`` (0 to 1) of its ``host_cores`` on this path.
+        """The highest packet rate at which the host spends at most ``share`` (0 to 1) of its ``host_cores`` on it.
 
-        Infinite where the path takes no host CPU; 0 where dedicated cores alone take more than the share.
+        On as many queues as it takes. Infinite where the path takes no host CPU, 0 where the first polling core alone
+        takes more. A link may be full before: see :func:`virtlab.paths.line_rate`.
         """
         if not 0 < share <= 1:
             raise ValueError(
-                f"share must be above 0 and at most 1 (of the host's cores); you gave {share!r}: 0.25 is 25 %."
+                f"share must be above 0 and at most 1 of the host's cores; you gave {share!r}: 0.25 is 25 %."
             )
         _positive("host_cores", host_cores, "cores")
-        budget_ns = 1e9 * share * host_cores
-        if self.dedicated_cores * 1e9 > budget_ns:
-            return 0.0
+        budget = share * host_cores
+        if not self.host_ns_per_packet:
+            return math.inf
+        if not self.dedicated_cores:
+            return 1e9 * budget / self.host_ns_per_packet
         rest = self.host_ns_per_packet - self.backend_ns_per_packet
-        if self.dedicated_cores:
-            # Up to full load the dedicated core costs the same; above it, every packet costs its full time.
-            free = (budget_ns - self.dedicated_cores * 1e9) / rest if rest else float("inf")
-            full = self.dedicated_cores * 1e9 / self.backend_ns_per_packet
-            if free <= full:
-                return free
-        return budget_ns / self.host_ns_per_packet if self.host_ns_per_packet else float("inf")
+        rates = [0.0]  # for each number of polling cores: until they are full, or the rest has used up the budget
+        for pollers in range(self.dedicated_cores, int(budget) + 1):
+            full = pollers * 1e9 / self.backend_ns_per_packet
+            rates.append(min(full, 1e9 * (budget - pollers) / rest if rest else math.inf))
+        return max(rates)
 
     def table(self) -> Table:
         rows = [(words("paths.guest_cpu"), show(self.guest_ns_per_packet, "ns"))]

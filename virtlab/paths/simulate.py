@@ -105,7 +105,7 @@ class _Stations:
     guest_wake: float
     passing: float
     worker_sleeps: bool
-    aside: tuple[float, float, float]  # the parts of front, worker and application that no packet waits for
+    aside: tuple[float, float, float]  # the parts of front, worker and softirq that no packet waits for
 
 
 def simulate(
@@ -162,7 +162,7 @@ def simulate(
     )  # fmt: skip
     delivered = run.departure_ns >= 0
     # Work aside keeps its server busy, after the packet has left it.
-    aside = sum(ns * factor[k] for ns, k in zip(s.aside, (0, 1, 3), strict=True))
+    aside = sum(ns * factor[k] for ns, k in zip(s.aside, (0, 1, 2), strict=True))
     latency = (run.latency_ns - aside)[delivered] + s.passing
     p50, p99, p999 = _quantiles(latency, (0.5, 0.99, 0.999))
     horizon = run.end_ns or 1.0
@@ -241,14 +241,16 @@ def _stations(path: Path, options: PathOptions, costs: Costs) -> _Stations:
 
 
 def _in_softirq(step: Step) -> bool:
-    """Whether the guest does this before the ring has room again (NAPI and TCP run in one softirq, or in one poll)."""
-    return step.key in ("guest_napi", "guest_receive", "guest_poll_receive")
+    """Whether the guest does this before the ring has room again (NAPI, TCP and refill run in one softirq or poll)."""
+    return step.per == "refill" or step.key in ("guest_napi", "guest_receive", "guest_poll_receive")
 
 
 @functools.lru_cache(maxsize=4)
 def _arrivals(seed: int, packets: int) -> Floats:
-    """Common random numbers: Poisson arrival times at rate 1, float[packets]."""
-    return np.cumsum(np.random.default_rng(seed).exponential(1.0, packets))
+    """Common random numbers: Poisson arrival times whose mean rate is exactly 1, float[packets]."""
+    times = np.cumsum(np.random.default_rng(seed).exponential(1.0, packets))
+    scaled: Floats = times * (packets / times[-1])
+    return scaled
 
 
 @functools.lru_cache(maxsize=4)
@@ -267,8 +269,8 @@ def _bursts(load: Load, end_ns: float, seed: int) -> Floats:
         return np.zeros((0, 2))
     if count > MOST_BURSTS:
         raise ValueError(
-            f"neighbour_burst_ns must be longer, or packets fewer: at {load.rate_packets_per_s:g} packets/s this run has "
-            f"some {count:,} bursts of {load.neighbour_burst_ns:g} ns, and {MOST_BURSTS:,} is the most that it can hold."
+            f"neighbour_burst_ns must be longer, or packets fewer: at {load.rate_packets_per_s:g} packets/s this run "
+            f"has some {count:,} bursts of {load.neighbour_burst_ns:g} ns; {MOST_BURSTS:,} is the most that it can hold."
         )
     gap = period - load.neighbour_burst_ns
     gaps = np.random.default_rng([seed, 1]).exponential(gap, count)
