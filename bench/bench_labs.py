@@ -27,7 +27,7 @@ from virtlab import labs
 lab = labs.{name}()
 display(lab)
 controls = []
-for key in lab.visible:
+for key in lab.visible or lab._specs:
     widget = lab._controls[key].inputs[-1]  # the slider, or what stands alone
     if hasattr(widget, "options"):
         places = [dict(index=i) for i in range(len(widget.options))]
@@ -141,11 +141,9 @@ def main() -> list[Row]:
             ours, usual = measure(kernel, name)
             median, p95 = statistics.median(ours.ms), statistics.quantiles(ours.ms, n=20)[-1]
             slow = statistics.median(usual.ms)
-            print(
-                f"  {name:12s} median {median:6.1f} ms, p95 {p95:6.1f} ms, {statistics.median(ours.size) / 1e3:4.0f} kB; "
-                f"interact + pyplot {slow:6.1f} ms, {statistics.median(usual.size) / 1e3:4.0f} kB: {slow / median:.1f} x",
-                flush=True,
-            )
+            size, slow_size = (statistics.median(t.size) / 1e3 for t in (ours, usual))
+            print(f"  {name:12s} median {median:6.1f} ms, p95 {p95:6.1f} ms, {size:4.0f} kB; ", end="")
+            print(f"usual way {slow:6.1f} ms, {slow_size:4.0f} kB: {slow / median:.1f} x", flush=True)
             rows += [
                 row(f"{name}, {MEDIAN_MS:.0f} ms / median of an update", MEDIAN_MS / median, 1, 1),
                 row(f"{name}, {P95_MS:.0f} ms / p95 of an update", P95_MS / p95, 1, 1),

@@ -31,13 +31,13 @@ def show(value: float, unit: str = "1", digits: int = 3) -> str:
     """``value`` in ``unit`` as a person reads it, with ``digits`` significant digits.
 
     Times scale to ns, µs, ms or s, sizes to powers of 1024 (MiB), rates to powers of 1000.
-    Unit ``"1"`` is a bare number, ``"%"`` shows a share (0.1 -> 10 %). Any other unit is appended as it stands.
+    Unit ``"1"`` is a bare number, ``"%"`` and ``"share"`` show a share (0.1 -> 10 %). Any other unit is appended as it stands.
     """
     if value is None or math.isnan(value):
         return "unknown"
     if math.isinf(value):
         return "never" if value > 0 and unit in ("ns", "us", "ms", "s") else ("∞" if value > 0 else "-∞")
-    if unit == "%":
+    if unit in ("%", "share"):
         return f"{number(100 * value, digits)} %"
     if unit in _ALIASES:
         unit, factor = _ALIASES[unit]

@@ -42,7 +42,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Fact:
-    """One published quantity: ``value`` is the figure, or the middle of ``low`` .. ``high`` where there is no other."""
+    """One published quantity: ``value`` is the figure.
+
+    Where only an interval was published, ``middle`` is True: ``value`` is then derived, the middle of ``low`` ..
+    ``high``, and does not count as published.
+    """
 
     id: str
     quantity: str
@@ -54,19 +58,23 @@ class Fact:
     source: Source
     evidence: str
     note: str
+    middle: bool = False
 
     @property
     def is_interval(self) -> bool:
         return self.low < self.high
 
     def text(self) -> str:
-        """The figure with its unit, and the interval where there is one."""
-        span = f" ({show(self.low, self.unit)} to {show(self.high, self.unit)})" if self.is_interval else ""
-        return f"{show(self.value, self.unit, 5)}{span}"
+        """The figure with its unit, and the interval where there is one; the interval alone where that is all."""
+        span = f"{show(self.low, self.unit)} to {show(self.high, self.unit)}"
+        if self.middle:
+            return span
+        return show(self.value, self.unit, 5) + (f" ({span})" if self.is_interval else "")
 
     def cite(self) -> str:
-        """Class and source in one short text, for a caption."""
-        return f"[{self.evidence}] {self.source.title}, {self.source.year}"
+        """Class and source in one short text, for a caption; says so where a middle was derived."""
+        derived = " (an interval: its middle is derived [D])" if self.middle else ""
+        return f"[{self.evidence}] {self.source.title}, {self.source.year}{derived}"
 
     def __str__(self) -> str:
         note = f" Note: {self.note}" if self.note else ""
@@ -170,6 +178,7 @@ def load_facts(file: Traversable, sources: Mapping[str, Source]) -> dict[str, Fa
             raise refuse("low" if low is None else "high", "an interval needs both ends")
         if value is None and (low is None or high is None):
             raise refuse("value", "a figure or an interval is needed")
+        middle = value is None
         if value is None:
             assert low is not None and high is not None
             value = (low + high) / 2
@@ -178,7 +187,7 @@ def load_facts(file: Traversable, sources: Mapping[str, Source]) -> dict[str, Fa
             raise refuse("value", f"{value:g} lies outside its interval {low:g} to {high:g}")
         facts[row["id"]] = Fact(
             row["id"], row["quantity"], value, low, high, row["unit"], row["conditions"],
-            sources[row["source"]], row["class"], row["note"],
+            sources[row["source"]], row["class"], row["note"], middle and low < high,
         )  # fmt: skip
     return facts
 

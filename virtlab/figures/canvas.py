@@ -18,16 +18,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
+from virtlab.figures.letters import Letters
 from virtlab.figures.style import LOOKS, Look, Theme, default_theme
 
 R = TypeVar("R")
-#: Group id of a moving text that has nothing but the background behind it.
-STAMP = "stamp"
 #: Group id of a moving rectangle, opaque and inside its axes, whose hatch is cut from one that was drawn before.
 CUT = "cut"
-_STAMPS = 1_000
 _Box = tuple[slice, slice]  # rows and columns of an image
-_MARGIN = 2  # pixels around a text that its letters may touch
 
 
 class Still:
@@ -62,7 +59,7 @@ class Picture(ABC, Generic[R]):
         for artist in self._moving:
             artist.set_animated(True)
         self._background: NDArray[np.uint8] | None = None
-        self._stamps: dict[tuple[Any, ...], tuple[_Box, NDArray[np.uint8]]] = {}
+        self._letters = Letters(self.figure, self._canvas.get_renderer())
         self._sheets: dict[tuple[Any, ...], tuple[_Box, NDArray[np.uint8]]] = {}
 
     @abstractmethod
@@ -78,15 +75,14 @@ class Picture(ABC, Generic[R]):
         if self._background is None:
             self._canvas.draw()
             self._background = self._pixels().copy()
-            self._stamps.clear()
             self._sheets.clear()
         pixels, renderer = self._pixels(), self._canvas.get_renderer()
         pixels[:] = self._background
         for artist in self._moving:
             if not artist.get_visible():
                 continue
-            if artist.get_gid() == STAMP:
-                self._stamp(pixels, cast(Text, artist), renderer)
+            if isinstance(artist, Text):
+                self._letters.draw(pixels, artist)
             elif artist.get_gid() == CUT:
                 self._cut(pixels, cast(Rectangle, artist), renderer)
             else:
@@ -96,24 +92,6 @@ class Picture(ABC, Generic[R]):
     def _pixels(self) -> NDArray[np.uint8]:
         """The canvas itself as uint8[height, width, 4]: what is written here is drawn."""
         return np.asarray(self._canvas.buffer_rgba())
-
-    def _stamp(self, pixels: NDArray[np.uint8], text: Text, renderer: Any) -> None:
-        """Draws a text once for each content and position, and copies its pixels after that: text is what costs most."""
-        if not text.get_text():
-            return
-        key = (id(text), text.get_text(), *text.get_position(), text.get_color(), text.get_ha(), text.get_va())
-        if key not in self._stamps:
-            if len(self._stamps) >= _STAMPS:
-                self._stamps.clear()
-            box = text.get_bbox_patch()
-            extent = (text if box is None else box).get_window_extent(renderer)
-            at = _box(extent, pixels.shape, _MARGIN)
-            assert self._background is not None
-            pixels[at] = self._background[at]  # nothing else gets into the stamp, so its history does not show
-            text.draw(renderer)
-            self._stamps[key] = at, pixels[at].copy()
-        at, stamp = self._stamps[key]
-        pixels[at] = stamp
 
     def _cut(self, pixels: NDArray[np.uint8], bar: Rectangle, renderer: Any) -> None:
         """Fills a bar with its colour and hatch, and lines it. Drawing a hatch anew each time is slow."""
@@ -150,11 +128,11 @@ class Picture(ABC, Generic[R]):
         self._background = None
 
 
-def _box(extent: Any, shape: tuple[int, ...], margin: int = 0) -> _Box:
+def _box(extent: Any, shape: tuple[int, ...]) -> _Box:
     """Rows and columns of an extent, which counts from below, inside an image of ``shape``."""
     height, width = shape[:2]
-    top, bottom = (min(max(round(height - y), 0), height) for y in (extent.y1 + margin, extent.y0 - margin))
-    left, right = (min(max(round(x), 0), width) for x in (extent.x0 - margin, extent.x1 + margin))
+    top, bottom = (min(max(round(height - y), 0), height) for y in (extent.y1, extent.y0))
+    left, right = (min(max(round(x), 0), width) for x in (extent.x0, extent.x1))
     return slice(top, bottom), slice(left, right)
 
 

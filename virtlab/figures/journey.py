@@ -11,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from virtlab.core.units import show
 from virtlab.core.words import words
-from virtlab.figures.canvas import STAMP, Picture
+from virtlab.figures.canvas import Picture
 from virtlab.figures.style import SIZE, ghost_style, place_style
 
 PLACES = ("guest", "kvm", "qemu", "host", "poller", "pcie", "card", "wire")
@@ -67,7 +67,7 @@ class JourneyPicture(Picture[JourneyResult]):
         rows = [self._top + self._pitch * i for i in range(MOST_STEPS)]
 
         def column(x: float, side: Any) -> list[Any]:
-            return [axes.text(x, y, "", ha=side, va="center", fontsize=SIZE["tick"], gid=STAMP) for y in rows]
+            return [axes.text(x, y, "", ha=side, va="center", fontsize=SIZE["tick"]) for y in rows]
 
         self._names, self._tags, self._times = column(520, "left"), column(760, "left"), column(1035, "right")
         return [self._ghost, self._line, *self._dots, *self._names, *self._tags, *self._times]

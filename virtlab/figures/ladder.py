@@ -12,18 +12,19 @@ from matplotlib.patches import Patch
 
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
-from virtlab.figures.canvas import CUT, STAMP, Picture
+from virtlab.figures.canvas import CUT, Picture
 from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, literature_style, model_style, place_style
 
 #: The CPU places of a bill, from the guest outwards. Card, PCIe and wire are no CPU.
 CPU_PLACES = ("guest", "kvm", "qemu", "host", "poller")
-_LIMITS_NS = [m * 10**e for e in range(2, 8) for m in (1, 2, 5)]
+# Limits of the axis whose quarters are round numbers too.
+_LIMITS_NS = [m * 10**e for e in range(2, 8) for m in (1, 2, 4, 8)]
 _COLUMNS = ("vcpu_exits_per_packet", "context_switches_per_packet", "host_copies_per_packet", "guest_copies_per_packet")
 
 
 @dataclass(frozen=True)
 class Rung:
-    """What the picture shows of one path: times in ns, counts per packet."""
+    """What the picture shows of one path: CPU time in ns and counts, per packet; there and back in ns, alone."""
 
     id: str
     rung: int
@@ -36,13 +37,14 @@ class Rung:
 
 @dataclass(frozen=True)
 class Witness:
-    """A published one-way latency in ns for one path: value, interval, and where it was published."""
+    """A published time there and back in ns for one path, with its interval; ``bound``: it is only an upper bound."""
 
     path: str
     value_ns: float
     low_ns: float
     high_ns: float
     cite: str
+    bound: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,19 +91,18 @@ class LadderPicture(Picture[LadderResult]):
         self._legend(bars, times)
 
         moving: list[Artist] = []
-        self._scale = [bars.text(x, -0.72, "", ha="center", va="top", fontsize=SIZE["tick"], color=look.ink,
-                                 gid=STAMP) for x in (0, 0.25, 0.5, 0.75, 1.0)]  # fmt: skip
+        self._scale = [bars.text(x, -0.72, "", ha="center", va="top", fontsize=SIZE["tick"], color=look.ink)
+                       for x in (0, 0.25, 0.5, 0.75, 1.0)]  # fmt: skip
         self._ghosts = {p: box(bars, 0, y - 0.36, 0, 0.72, fill=False, edgecolor=look.faint,
                         linewidth=1.8, linestyle=(0, (4, 3))) for p, y in self._row.items()}  # fmt: skip
         self._bars = {
             (p, place): box(bars, 0, y - 0.28, 0, 0.56, gid=CUT, **place_style(look, place))
             for p, y in self._row.items() for place in CPU_PLACES
         }  # fmt: skip
-        self._totals = {p: bars.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink, gid=STAMP)
+        self._totals = {p: bars.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink)
                         for p, y in self._row.items()}  # fmt: skip
         self._cells = {
-            (p, key): cells.text(i + 0.5, y, "", ha="center", va="center", fontsize=SIZE["tick"], color=look.ink,
-                                 gid=STAMP)
+            (p, key): cells.text(i + 0.5, y, "", ha="center", va="center", fontsize=SIZE["tick"], color=look.ink)
             for p, y in self._row.items() for i, key in enumerate(_COLUMNS)
         }  # fmt: skip
         self._alone = {p: times.plot([1, 1], [y - 0.12, y + 0.36], **model_style(look, linewidth=4))[0]
@@ -113,18 +114,17 @@ class LadderPicture(Picture[LadderResult]):
         for group in (self._scale, *(d.values() for d in (self._bars, self._ghosts, self._totals, self._cells,
                       self._times_ghosts, self._asleep, self._alone))):  # fmt: skip
             moving.extend(group)
-        self._ranks = {p: times.text(900, y - 0.27, "", fontsize=SIZE["note"], color=look.ink, ha="right", va="center",
-                                      gid=STAMP)
+        self._ranks = {p: times.text(900, y - 0.27, "", fontsize=SIZE["note"], color=look.ink, ha="right", va="center")
                        for p, y in self._row.items()}  # fmt: skip
         moving.extend(self._ranks.values())
         for witness in self.literature:
             y = self._row[witness.path] - 0.26
-            container = times.errorbar(
-                [witness.value_ns / 1e3], [y],
-                xerr=[[(witness.value_ns - witness.low_ns) / 1e3], [(witness.high_ns - witness.value_ns) / 1e3]],
-                **literature_style(look),
-            )  # fmt: skip
+            low, high = (witness.value_ns - witness.low_ns) / 1e3, (witness.high_ns - witness.value_ns) / 1e3
+            container = times.errorbar([witness.value_ns / 1e3], [y], xerr=[[low], [high]], **literature_style(look))
             moving.extend(container.get_children())
+            if witness.bound:
+                moving.append(times.text(witness.value_ns / 1e3 / 1.25, y, "<", ha="right", va="center",
+                                         fontsize=SIZE["tick"], color=look.ink))  # fmt: skip
         return moving
 
     def show(self, result: LadderResult, kept: LadderResult | None = None, prediction: Any = None) -> None:

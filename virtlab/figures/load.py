@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from virtlab.core.units import number, show
 from virtlab.core.words import words
-from virtlab.figures.canvas import STAMP, Picture
+from virtlab.figures.canvas import Picture
 from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, model_style
 
 #: Edges of the latency bins in ns: twenty a decade, from 1 µs to 1 s.
@@ -68,9 +68,9 @@ class LoadPicture(Picture[LoadResult]):
         rows = {key: len(BARS) - 1 - i for i, key in enumerate(BARS)}
         self._bars = {key: box(busy, 0, y - 0.28, 0, 0.56, facecolor=look.faint, edgecolor=look.ink)
                       for key, y in rows.items()}  # fmt: skip
-        self._names = {key: busy.text(-0.04, y, "", ha="right", va="center", fontsize=SIZE["note"], color=look.ink,
-                                      gid=STAMP) for key, y in rows.items()}  # fmt: skip
-        self._values = {key: busy.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink, gid=STAMP)
+        self._names = {key: busy.text(-0.04, y, "", ha="right", va="center", fontsize=SIZE["note"], color=look.ink)
+                       for key, y in rows.items()}  # fmt: skip
+        self._values = {key: busy.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink)
                         for key, y in rows.items()}  # fmt: skip
         return [self._kept, self._curve, *self._marks.values(), *self._notes.values(), *self._bars.values(),
                 *self._names.values(), *self._values.values()]  # fmt: skip

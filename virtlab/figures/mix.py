@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from virtlab.core.units import show
 from virtlab.core.words import words
-from virtlab.figures.canvas import STAMP, Picture
+from virtlab.figures.canvas import Picture
 from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, literature_style, model_style
 
 #: The left end of the axis: what gained more is drawn here, with its number.
@@ -80,7 +80,7 @@ class MixPicture(Picture[MixPictureResult]):
                ncols=6, columnspacing=1.2, handlelength=1.5)  # fmt: skip
 
         self._names = {k: losses.text(LEAST - 0.05, y, "", ha="right", va="center", fontsize=SIZE["tick"],
-                                      color=look.ink, gid=STAMP) for k, y in self._row.items()}  # fmt: skip
+                                      color=look.ink) for k, y in self._row.items()}  # fmt: skip
         self._span = box(losses, 0, -0.7, 0, n + 0.4, facecolor=look.ink, alpha=0.15, linewidth=0)
         self._line = losses.plot([0, 0], [-0.7, n - 0.3], **model_style(look))[0]
         self._ghost = losses.plot([0, 0], [-0.7, n - 0.3], **ghost_style(look))[0]
@@ -88,8 +88,7 @@ class MixPicture(Picture[MixPictureResult]):
         self._bars = {k: losses.plot([0, 0], [y, y], color=look.ink, linewidth=2)[0] for k, y in self._row.items()}
         self._points = {k: losses.plot([0], [y], "D", color=look.ink, **diamond)[0] for k, y in self._row.items()}
         clear = {"facecolor": look.paper, "edgecolor": "none", "pad": 1.5}  # readable on the band
-        self._values = {k: losses.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink, bbox=clear,
-                                       gid=STAMP)
+        self._values = {k: losses.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink, bbox=clear)
                         for k, y in self._row.items()}  # fmt: skip
         self._guess = losses.plot([0], [self._row.get("4k-qd32-read", 0)], "*", color=look.ink, markersize=17,
                                   markerfacecolor=look.paper, markeredgewidth=1.5)[0]  # fmt: skip

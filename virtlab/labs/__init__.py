@@ -11,6 +11,7 @@ _WHERE = {
     "LoadLab": "load",
     "MixLab": "mix",
     "FleetLab": "fleet",
+    "CostLab": "machine_costs",
 }
 __all__ = list(_WHERE)
 

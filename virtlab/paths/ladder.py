@@ -133,13 +133,13 @@ def _interrupt(per: Per, **condition: object) -> tuple[Step, ...]:
     return (
         Step("inject", Place.KVM, Server.VCPU, "arch/x86/kvm/lapic.c: kvm_apic_set_irq", ("exit_kernel",), per=per,
              causes=causes(_E.VCPU_EXIT), direction=direction, when=no_apic + running, aside=aside),
-        Step("eoi", Place.KVM, Server.VCPU, "arch/x86/kvm/lapic.c: apic_set_eoi", ("exit_kernel",), per=per,
-             causes=causes(_E.VCPU_EXIT), direction=direction, when=no_apic + when(pv_eoi=False) + interrupted,
-             aside=aside),
         Step("posted_ipi", Place.KVM, Server.VCPU, "arch/x86/kvm/vmx/vmx.c: vmx_deliver_posted_interrupt",
              delay=("notification_ipi",), per=per, causes=causes(_E.NOTIFICATION_IPI), direction=direction,
              when=when(apicv=True) + running, aside=aside),
         *_guest_wake(aside),
+        Step("eoi", Place.KVM, Server.VCPU, "arch/x86/kvm/lapic.c: apic_set_eoi", ("exit_kernel",), per=per,
+             causes=causes(_E.VCPU_EXIT), direction=direction, when=no_apic + when(pv_eoi=False) + interrupted,
+             aside=aside),
     )  # fmt: skip
 
 
@@ -186,11 +186,11 @@ def _device_interrupt(per: Per) -> tuple[Step, ...]:
              when=running + when(apicv=True, irq_on_vcpu_cpu=False), aside=aside),
         Step("inject", Place.KVM, Server.VCPU, "virt/kvm/eventfd.c: irqfd_wakeup", ("exit_kernel",), per=per,
              causes=causes(_E.VCPU_EXIT), direction=direction, when=running + when(apicv=False), aside=aside),
+        *_posted_to_sleeper(aside),
+        *_guest_wake(aside),
         Step("eoi", Place.KVM, Server.VCPU, "arch/x86/kvm/lapic.c: apic_set_eoi", ("exit_kernel",), per=per,
              causes=causes(_E.VCPU_EXIT), direction=direction, when=unposted + when(apicv=False, pv_eoi=False),
              aside=aside),
-        *_posted_to_sleeper(aside),
-        *_guest_wake(aside),
     )  # fmt: skip
 
 
@@ -337,6 +337,14 @@ def _switch_on_card(direction: Direction) -> Step:
 
 # --- the seven paths ------------------------------------------------------------------------------------------------
 
+
+
+def _woken(direction: Direction, thread: tuple[Step, ...], work: tuple[Step, ...]) -> tuple[Step, ...]:
+    """What a thread does between waking up and going back to sleep."""
+    wake, sleep = (s for s in thread if s.direction == direction)
+    return (wake, *(s for s in work if s.direction == direction), sleep)
+
+
 _QEMU_THREAD = _sleeping_thread("qemu", Place.QEMU, "util/main-loop.c: main_loop_wait", syscalls=2)
 _VHOST_THREAD = _sleeping_thread("vhost", Place.HOST, "drivers/vhost/vhost.c: vhost_poll_wakeup", busy_poll=False)
 
@@ -349,19 +357,19 @@ _PATHS = (
     Path("qemu", 1, (
         *_guest_tx(), *_only("tx", _KICK_USER), *_qemu_tx(Server.VCPU), *_card_tx(),
         *_IRQ_IOCTL_TX, *_interrupt("completion"), *_guest_completion(),
-        *_card_rx(), *_HOST_RX, *_only("rx", _QEMU_THREAD), *_QEMU_RX, *_interrupt("interrupt"), *_guest_rx(),
+        *_card_rx(), *_HOST_RX, *_woken("rx", _QEMU_THREAD, _QEMU_RX), *_interrupt("interrupt"), *_guest_rx(),
         *_only("rx", _KICK_USER),
     )),
     Path("qemu-ioeventfd", 2, (
-        *_guest_tx(), *_only("tx", _kick_eventfd()), *_only("tx", _QEMU_THREAD), *_qemu_tx(Server.BACKEND), *_card_tx(),
+        *_guest_tx(), *_only("tx", _kick_eventfd()), *_woken("tx", _QEMU_THREAD, _qemu_tx(Server.BACKEND)), *_card_tx(),
         *_IRQ_IOCTL_TX, *_interrupt("completion"), *_guest_completion(),
-        *_card_rx(), *_HOST_RX, *_only("rx", _QEMU_THREAD), *_QEMU_RX, *_interrupt("interrupt"), *_guest_rx(),
+        *_card_rx(), *_HOST_RX, *_woken("rx", _QEMU_THREAD, _QEMU_RX), *_interrupt("interrupt"), *_guest_rx(),
         *_only("rx", _kick_eventfd()),
     )),
     Path("vhost-net", 3, (
-        *_guest_tx(), *_only("tx", _kick_eventfd(busy_poll=False)), *_only("tx", _VHOST_THREAD), *_only("tx", _VHOST),
+        *_guest_tx(), *_only("tx", _kick_eventfd(busy_poll=False)), *_woken("tx", _VHOST_THREAD, _VHOST),
         *_card_tx(), *_interrupt("completion"), *_guest_completion(),
-        *_card_rx(), *_HOST_RX, *_only("rx", _VHOST_THREAD), *_only("rx", _VHOST), *_interrupt("interrupt"),
+        *_card_rx(), *_HOST_RX, *_woken("rx", _VHOST_THREAD, _VHOST), *_interrupt("interrupt"),
         *_guest_rx(), *_only("rx", _kick_eventfd(busy_poll=False)),
     ), dedicated_when=when(busy_poll=True)),
     Path("vhost-user", 4, (

@@ -270,7 +270,7 @@ def _bursts(load: Load, end_ns: float, seed: int) -> Floats:
     if count > MOST_BURSTS:
         raise ValueError(
             f"neighbour_burst_ns must be longer, or packets fewer: at {load.rate_packets_per_s:g} packets/s this run "
-            f"has some {count:,} bursts of {load.neighbour_burst_ns:g} ns; {MOST_BURSTS:,} is the most that it can hold."
+            f"has some {count:,} bursts of {load.neighbour_burst_ns:g} ns; it can hold {MOST_BURSTS:,} at most."
         )
     gap = period - load.neighbour_burst_ns
     gaps = np.random.default_rng([seed, 1]).exponential(gap, count)

@@ -1,0 +1,146 @@
+"""The cost lab: what the ladder assumes of a computer, before what was published and what a computer measured."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Literal
+
+import ipywidgets as widgets
+
+from virtlab.core.parameter import ParameterError, Parameters, parameter
+from virtlab.core.units import show
+from virtlab.core.words import say, words
+from virtlab.evidence import FACTS, Fact
+from virtlab.figures.machine_costs import Assumed, CostPicture, CostPictureResult, Span
+from virtlab.labs.base import Lab
+from virtlab.machine import Measured, measure, recorded
+from virtlab.machine.measured import UNITS
+from virtlab.paths import LADDER, Costs, PathOptions
+
+
+class CostSetting(Parameters):
+    """Which of the measured copies stands for the copy of a frame."""
+
+    copy_source: Literal["cache", "memory"] = parameter(FACTS["host.copy"], default="cache", unit="1")
+
+
+def _span(middle: Fact, range_: Fact | None = None) -> Span:
+    """A fact as (value, low, high); the interval may be that of another fact."""
+    interval = range_ or middle
+    return middle.value, interval.low, interval.high
+
+
+@functools.cache
+def assumed() -> tuple[Assumed, ...]:
+    """What the course assumes of each quantity, with the recalled range, and what was published."""
+    copy = _span(FACTS["host.copy"])
+    known: dict[str, tuple[Span, Span | None]] = {
+        "syscall": (_span(FACTS["host.syscall"]), None),
+        "context_switch": (_span(FACTS["host.context_switch"]), _span(FACTS["io.context_switch.pipe"])),
+        "wakeup": (_span(FACTS["host.wakeup"], FACTS["kvm.wakeup.blocked"]), _span(FACTS["host.wakeup"])),
+        "copy_cache": (copy, None),
+        "copy_memory": (copy, None),
+    }
+    return tuple(Assumed(key, unit, *known[key]) for key, unit in UNITS.items())
+
+
+class _Picture(CostPicture):
+    assumed = assumed()
+
+
+class CostLab(Lab):
+    """Five recalled costs before the third witness. Opens with a recorded measurement; ``measure()`` takes a new one."""
+
+    Setting = CostSetting
+    Picture = _Picture
+    visible = ("copy_source",)
+
+    def __init__(self, **values: Any) -> None:
+        self._measured = recorded()
+        super().__init__(**values)
+
+    @property
+    def measured(self) -> Measured:
+        """The measurement that is shown: how each quantity was measured, and what remains in the number."""
+        return self._measured
+
+    def measure(self, seconds: float = 0.5) -> Measured:
+        """Measures on this computer, for about ``seconds`` (0.05 to 10), and draws it. The button does the same."""
+        button = self._buttons["measure"]
+        button.disabled, button.description = True, words("machine.measuring")
+        try:
+            self._measured = measure(seconds)
+        finally:
+            button.disabled, button.description = False, words("machine.button")
+        self._refresh()
+        return self._measured
+
+    def reset(self) -> None:
+        """All as it began, with the recorded measurement."""
+        self._measured = recorded()
+        super().reset()
+
+    def costs(self, **more: float) -> Costs:
+        """The course's costs with the measured ones put in; what is missing stays at the course's default.
+
+        ``more`` are further costs by name. Raises ParameterError when one lies outside what the model takes.
+        """
+        return _costs(self._measured, self.setting, **more)
+
+    def solve(self, setting: CostSetting) -> CostPictureResult:
+        measured = self._measured
+        spans = {q.id: (q.value, q.low, q.high) if q.present else None for q in measured.quantities}
+        return CostPictureResult(spans, _copy(setting), measured.label(), measured.origin == "now")
+
+    def sentence(self, setting: CostSetting, result: CostPictureResult) -> str:
+        parts, outside = [], []
+        for quantity in assumed():
+            title, span = words(f"machine.{quantity.id}.title"), result.machine.get(quantity.id)
+            if span is None:
+                parts.append(say("machine.not_measured", title=title))
+                continue
+            course, low, high = quantity.course
+            parts.append(say("machine.quantity", title=title, value=show(span[0], quantity.unit),
+                             course=show(course, quantity.unit)))  # fmt: skip
+            if not low <= span[0] <= high:
+                outside.append(title)
+        return say(
+            "machine.sentence", label=result.label, quantities="; ".join(parts) + ".",
+            outside=say("machine.outside", names=", ".join(outside)) if outside else words("machine.inside"),
+            latency=self._consequence(setting),
+        )  # fmt: skip
+
+    def _consequence(self, setting: CostSetting) -> str:
+        """What the measured costs mean for one packet on the path that most guests use."""
+        path, options = LADDER["vhost-net"], PathOptions()
+        try:
+            here = path.latency(options, costs=_costs(self._measured, setting)).total_ns
+        except ParameterError as error:
+            return say("machine.no_latency", error=error)
+        return say("machine.latency", here=show(here, "ns"), course=show(path.latency(options).total_ns, "ns"),
+                   copies=words(f"parameter.copy_source.choices.{setting.copy_source}"))  # fmt: skip
+
+    def _layout(self) -> list[Any]:
+        button = widgets.Button(description=words("machine.button"), tooltip=words("machine.button_help"),
+                                layout=widgets.Layout(width="auto"))  # fmt: skip
+        button.on_click(lambda _: self.measure())
+        self._buttons = {"measure": button, **self._buttons}
+        self._details = widgets.HTML()
+        folded = widgets.Accordion([self._details], titles=(words("machine.details"),), selected_index=None)
+        return [*super()._layout(), folded]
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        self._details.value = self._measured._repr_html_()
+
+
+def _copy(setting: CostSetting) -> str:
+    return f"copy_{setting.copy_source}"
+
+
+def _costs(measured: Measured, setting: CostSetting, **more: float) -> Costs:
+    """The costs of a path with what was measured."""
+    names = {"syscall": "syscall_ns", "context_switch": "context_switch_ns", "wakeup": "wakeup_ns",
+             _copy(setting): "copy_gbyte_per_s"}  # fmt: skip
+    found = {name: measured[key].value for key, name in names.items() if measured[key].present}
+    return Costs(**{**found, **more})

@@ -1,0 +1,243 @@
+"""Measures the costs that decide the I/O ladder on this computer: in Python, without rights, in bounded time.
+
+Python is slow, so each probe takes away what Python itself costs: a call that asks the kernel for nothing, a byte that
+is written and read without a switch, a copy of almost no bytes. What is left over is said with each quantity.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import platform
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from time import perf_counter_ns as now
+
+import numpy as np
+
+from virtlab.core.parameter import ParameterError
+from virtlab.core.words import say, words
+from virtlab.machine.measured import UNITS, Facts, Measured, Quantity
+from virtlab.machine.presence import Host
+
+FRAME_BYTES = 1518
+_STRIDE_BYTES = 2048  # frames lie apart, as on a ring, so that NumPy copies each on its own
+_FRAMES = 32  # two rings of 64 KiB: in the second-level cache of any server
+_LARGE_BYTES = 64 << 20
+_LEAST = 5  # samples, however slow the computer is
+_PARTNER_SECONDS = 30  # a partner that nobody ends lives no longer than this
+#: The part of the time that each quantity gets.
+_SHARE = {"syscall": 0.1, "context_switch": 0.25, "wakeup": 0.3, "copy_cache": 0.1, "copy_memory": 0.25}
+
+Samples = Generator[float, None, None]
+
+
+class CannotMeasure(Exception):
+    """Why a quantity cannot be measured here: one sentence for the reader."""
+
+
+def measure(seconds: float = 0.5) -> Measured:
+    """The costs of this computer, in about ``seconds`` (0.05 to 10) and some 0.2 s to prepare.
+
+    Never raises for a quantity that cannot be measured: it is reported as missing, with the reason. Whatever was opened
+    or started is closed again, after an interrupt as well. Raises ParameterError for ``seconds`` out of range.
+    """
+    if not 0.05 <= seconds <= 10:
+        raise ParameterError(say("machine.seconds", given=repr(seconds)))
+    facts = look_at()
+    return Measured(tuple(_careful(key, seconds * _SHARE[key]) for key in UNITS), facts)
+
+
+def _careful(key: str, seconds: float) -> Quantity:
+    try:
+        with contextlib.closing(PROBES[key](seconds)) as probe:  # an interrupt closes it at once, not some time later
+            samples = np.array(list(probe))
+        low, value, high = (float(p) for p in np.percentile(samples, (10, 50, 90)))
+        if not value > 0:
+            raise CannotMeasure(words("machine.why.noise"))
+        return Quantity(key, value, max(low, 0.0), high, len(samples))
+    except CannotMeasure as error:
+        return Quantity(key, missing=str(error))
+    except Exception as error:  # a sandbox may refuse anything
+        return Quantity(key, missing=say("machine.why.failed", error=f"{type(error).__name__}: {error}"))
+
+
+# --- the probes: each yields samples until its time is over ---------------------------------------------------------
+
+
+def _until(seconds: float) -> Iterator[int]:
+    """Counts samples until ``seconds`` are over, and at least ``_LEAST`` of them."""
+    end, n = now() + int(seconds * 1e9), 0
+    while n < _LEAST or now() < end:
+        yield n
+        n += 1
+
+
+def _calls_ns(call: Callable[[], object], times: int) -> int:
+    start = now()
+    for _ in range(times):
+        call()
+    return now() - start
+
+
+def syscall(seconds: float) -> Samples:
+    """ns of one system call: getppid, less a call of the same form that asks the kernel for nothing."""
+    if os.name != "posix":
+        raise CannotMeasure(words("machine.why.posix"))
+    times = 400
+    for _ in _until(seconds):
+        # Both in one sample, so that a change of the clock frequency strikes both.
+        yield (_calls_ns(os.getppid, times) - _calls_ns(threading.get_ident, times)) / times
+
+
+def context_switch(seconds: float) -> Samples:
+    """ns from one process to another on ONE CPU: half a round trip, less one write and one read of the pipe."""
+    cpus = _cpus()
+    return _ping_pong(seconds, cpus[0], cpus[0])
+
+
+def wakeup(seconds: float) -> Samples:
+    """ns until a process that sleeps on ANOTHER CPU runs: half a round trip, less one write and one read."""
+    cpus = _cpus()
+    if len(cpus) < 2:
+        raise CannotMeasure(words("machine.why.one_cpu"))
+    return _ping_pong(seconds, cpus[0], _another_core(cpus))
+
+
+def _cpus() -> list[int]:
+    if not hasattr(os, "sched_setaffinity"):
+        raise CannotMeasure(words("machine.why.affinity"))
+    return sorted(os.sched_getaffinity(0))
+
+
+def _another_core(cpus: list[int], root: Path = Path("/")) -> int:
+    """A CPU that is no hyper-thread of the first one, if there is one."""
+    try:
+        file = root / f"sys/devices/system/cpu/cpu{cpus[0]}/topology/thread_siblings_list"
+        siblings = {int(n) for part in file.read_text().strip().split(",") for n in part.split("-")}
+    except (OSError, ValueError):
+        siblings = set()
+    return next((cpu for cpu in cpus[1:] if cpu not in siblings), cpus[1])
+
+
+def _ping_pong(seconds: float, ours: int, theirs: int) -> Samples:
+    times = 10
+    with _pinned(ours), _partner(theirs) as (to, back), _pipe() as own:
+        _round_trips(20, to, back)  # the partner starts, and caches fill
+        for _ in _until(seconds):
+            # Through one's own pipe a byte is written and read without a switch: the same calls, the same Python.
+            yield _round_trips(times, to, back) / times / 2 - _round_trips(times, *own) / times
+
+
+def _round_trips(times: int, to: int, back: int) -> int:
+    """ns for ``times`` bytes that are written into ``to`` and read from ``back``."""
+    read, write = os.read, os.write
+    start = now()
+    for _ in range(times):
+        write(to, b"x")
+        if not read(back, 1):
+            raise CannotMeasure(words("machine.why.partner"))
+    return now() - start
+
+
+@contextlib.contextmanager
+def _pinned(cpu: int) -> Iterator[None]:
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {cpu})
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def _partner(cpu: int) -> Iterator[tuple[int, int]]:
+    """A process on ``cpu`` that answers each byte, as the ends of its two pipes. A fork would copy a kernel's threads."""
+    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("pong.py")), str(cpu), str(_PARTNER_SECONDS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        try:
+            assert process.stdin is not None and process.stdout is not None
+            yield process.stdin.fileno(), process.stdout.fileno()
+        finally:
+            process.kill()  # and __exit__ closes the pipes and waits
+
+
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    """A pipe within this process, as (write end, read end)."""
+    back, to = os.pipe()
+    try:
+        yield to, back
+    finally:
+        os.close(to)
+        os.close(back)
+
+
+def copy_cache(seconds: float) -> Samples:
+    """GB/s of one core that copies frames in its cache, less what NumPy needs to begin."""
+    source, target = (np.full((_FRAMES, _STRIDE_BYTES), fill, np.uint8) for fill in (1, 2))
+    frames = target[:, :FRAME_BYTES], source[:, :FRAME_BYTES]
+    almost_nothing = target[:, :1], source[:, :1]
+    times = 20
+    for _ in _until(seconds):
+        ns = _copies_ns(*frames, times) - _copies_ns(*almost_nothing, times)
+        yield times * _FRAMES * FRAME_BYTES / ns if ns > 0 else 0.0
+
+
+def copy_memory(seconds: float) -> Samples:
+    """GB/s of one core that copies 64 MiB, more than its caches hold."""
+    source, target = (np.full(_LARGE_BYTES, fill, np.uint8) for fill in (1, 2))  # filled: every page is there
+    for _ in _until(seconds):
+        yield _LARGE_BYTES / _copies_ns(target, source, 1)
+
+
+def _copies_ns(target: np.ndarray, source: np.ndarray, times: int) -> int:
+    copy = np.copyto
+    start = now()
+    for _ in range(times):
+        copy(target, source)
+    return now() - start
+
+
+PROBES: dict[str, Callable[[float], Samples]] = {
+    "syscall": syscall, "context_switch": context_switch, "wakeup": wakeup, "copy_cache": copy_cache,
+    "copy_memory": copy_memory,
+}  # fmt: skip
+
+
+# --- the computer ---------------------------------------------------------------------------------------------------
+
+
+def look_at(host: Host | None = None) -> Facts:
+    """The facts of this computer that bear on its costs."""
+    host = host or Host()
+    entries = dict(_entry(line) for line in reversed(host.read("proc/cpuinfo").splitlines()))
+    flags = entries.get("flags", "").split()
+    return Facts(
+        cpu=entries.get("model name") or platform.processor() or platform.machine(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        kernel=f"{host.system} {platform.release()}",
+        date=datetime.date.today().isoformat(),
+        virtual="hypervisor" in flags if flags else None,
+        waiting=_waiting(host.read("proc/pressure/cpu")),
+    )
+
+
+def _entry(line: str) -> tuple[str, str]:
+    key, _, value = line.partition(":")
+    return key.strip(), value.strip()
+
+
+def _waiting(pressure: str) -> float | None:
+    """The share of the last ten seconds in which some program waited for a CPU, from /proc/pressure/cpu."""
+    for part in pressure.partition("\n")[0].split():
+        if part.startswith("avg10="):
+            try:
+                return float(part.removeprefix("avg10=")) / 100
+            except ValueError:
+                return None
+    return None
