@@ -106,11 +106,11 @@ class Kernel:
                 raise TimeoutError(f"no answer to {state}")
             frames = iopub.recv_multipart()
             at = frames.index(b"<IDS|MSG>")
-            header, parent, content = (json.loads(frames[at + k]) for k in (2, 3, 5))
+            header, parent = json.loads(frames[at + 2]), json.loads(frames[at + 3])
             if parent.get("msg_id") != message["header"]["msg_id"]:
                 continue
             size += sum(map(len, frames))
-            if header["msg_type"] == "status" and content["execution_state"] == "idle":
+            if header["msg_type"] == "status" and json.loads(frames[at + 5])["execution_state"] == "idle":
                 break
         times.ms.append((time.perf_counter() - start) * 1e3)
         times.size.append(size)
@@ -121,15 +121,18 @@ def measure(kernel: Kernel, name: str) -> tuple[Times, Times]:
     controls = json.loads(kernel.run(OURS.format(name=name), "plan"))
     kernel.run(USUAL.format(count=UPDATES + 1))
     slider = kernel.run("pass", "slider.model_id")
-    ours, usual = Times([], []), Times([], [])
+    ours, usual, position = Times([], []), Times([], []), [0] * len(controls)
     for k in range(-4, UPDATES):  # the first four warm up
-        model, places = controls[k % len(controls)]
-        turn = k // len(controls) + 2
-        kernel.move(model, places[(turn * 17 + k + 7) % len(places)], ours)
+        which = k % len(controls)
+        model, places = controls[which]
+        position[which] = (position[which] + 17) % len(places)  # up and down, and never twice the same
+        kernel.move(model, places[position[which]], ours)
         if k % 4 == 0:
             kernel.run(f"settings[{k + 5}] = lab.setting") if k + 5 <= UPDATES else None
             kernel.move(slider, {"value": min(k + 5, UPDATES)}, usual)
-    kernel.run("plt.close('all'); lab.close()")
+    drawn, error = kernel.run("plt.close('all'); lab.close()", "[lab.redraws, repr(lab.error)]")
+    if error != "None" or drawn <= len(ours.ms) - len(controls):  # the first move may be none
+        raise RuntimeError(f"{name}: {drawn - 1} of {len(ours.ms)} moves drew the picture; error {error}")
     return Times(ours.ms[4:], ours.size[4:]), Times(usual.ms[1:], usual.size[1:])
 
 

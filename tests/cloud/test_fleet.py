@@ -57,7 +57,8 @@ def test_bad_fleets_are_refused_in_a_sentence_that_teaches(name, value):
 
 
 @pytest.mark.parametrize(
-    ("cost", "cores", "name"), [(0, 1, "cost_usd"), (1, 0, "lost_cores"), (1, float("inf"), "lost_cores")]
+    ("cost", "cores", "name"),
+    [(0, 1, "cost_usd"), (1, 0, "lost_cores"), (1, float("inf"), "lost_cores"), ("a", 1, "cost_usd")],
 )
 def test_a_price_needs_both_figures(cost, cores, name):
     with pytest.raises(ValueError, match=f"{name} must be above 0"):
@@ -86,7 +87,10 @@ def test_two_losses_are_never_more_than_their_sum_nor_less_than_the_larger(tax, 
     assert max(tax, slowdown) - 1e-12 <= cloud.efficiency(tax, slowdown).loss <= tax + slowdown + 1e-12
 
 
-@pytest.mark.parametrize(("tax", "slowdown", "name"), [(5, 0.05, "host_tax"), (0.05, -1, "slowdown")])
+@pytest.mark.parametrize(
+    ("tax", "slowdown", "name"),
+    [(5, 0.05, "host_tax"), (0.05, -1, "slowdown"), ("a", 1, "host_tax"), (0.05, None, "slowdown")],
+)
 def test_efficiency_refuses_what_is_no_share(tax, slowdown, name):
     with pytest.raises(ValueError, match=f"{name} must be 0 to 1"):
         cloud.efficiency(tax, slowdown)

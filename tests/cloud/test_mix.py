@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from virtlab import cloud
 from virtlab.cloud.mix import weighted
 from virtlab.core.parameter import ParameterError
+from virtlab.core.words import words
 
 SHARES = st.floats(0, 1, allow_subnormal=False)
 
@@ -133,7 +134,7 @@ def test_a_mix_without_network_has_no_caveat_about_it():
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "parts"),
     [
         ({"share_cpu": 0.0, "share_net": 0.0, "share_blk": 0.0}, ["share_cpu", "0 to 1", "no work"]),
         ({"share_blk": 1.5}, ["share_blk", "0 to 1", "1.5"]),
@@ -141,16 +142,58 @@ def test_a_mix_without_network_has_no_caveat_about_it():
         ({"block": "8k"}, ["block", "4k-qd32-read", "published"]),
     ],
 )
-def test_bad_mixes_are_refused_in_a_sentence_that_teaches(changes, words):
+def test_bad_mixes_are_refused_in_a_sentence_that_teaches(changes, parts):
     with pytest.raises(ParameterError) as error:
         cloud.loss(**changes)
-    assert all(word in str(error.value) for word in words), str(error.value)
+    assert all(part in str(error.value) for part in parts), str(error.value)
 
 
 @pytest.mark.parametrize("target", [1.0, 10, -20, float("nan")])
 def test_a_target_that_cannot_be_is_refused(target):
     with pytest.raises(ValueError, match="loss_target must be -10 to below 1"):
         cloud.share_for(target)
+
+
+@pytest.mark.parametrize("target", ["a", None, "0.1"])
+def test_a_target_that_is_no_number_is_refused_in_the_same_sentence(target):
+    with pytest.raises(ValueError, match="loss_target must be -10 to below 1; you gave"):
+        cloud.share_for(target)
+
+
+def test_an_experts_interval_is_shown_whole_and_its_middle_as_derived():
+    assert cloud.loss().part("cpu").change() == "-0.1 % to -1.5 %; used: -0.8 % [D]"
+    assert "middle is derived [D]" in cloud.loss().part("cpu").cite()
+
+
+def test_a_single_run_has_no_interval_to_show():
+    assert cloud.loss().part("blk").change() == "-55.1 %"
+
+
+def test_the_column_of_the_losses_is_a_change_of_speed_and_names_no_bare_metal():
+    header = cloud.loss().table().headers[2]
+    assert "change of speed" in header and "bare metal" not in header
+
+
+def test_shares_that_do_not_add_up_to_1_are_said_to_be_scaled():
+    result = cloud.loss(share_cpu=0.95)  # with 0.25 and 0.15
+    assert result.caveats[-1] == "The shares added up to 1.35 and were scaled to 1."
+    assert result.caveats[-1] in str(result) and result.caveats[-1] in result._repr_html_()
+
+
+@given(mixes())
+def test_the_scaling_is_said_just_where_there_was_one(mix):
+    said = any("scaled" in c for c in cloud.loss(mix).caveats)
+    assert said is (abs(mix.share_cpu + mix.share_net + mix.share_blk - 1) > 1e-6)
+
+
+def test_the_tests_have_the_same_names_in_the_picture_as_in_the_control():
+    rows, tests = words("mix.row"), {**words("parameter.block.choices"), **words("parameter.network.choices")}
+    assert {k: v for k, v in rows.items() if k != "computing"} == {k: tests[k] for k in rows if k != "computing"}
+
+
+@pytest.mark.parametrize(("name", "part"), [("block", "share_blk"), ("network", "share_net")])
+def test_a_test_and_a_share_have_different_labels(name, part):
+    assert words(f"parameter.{name}.label") != words(f"parameter.{part}.label")
 
 
 def test_a_result_prints_its_sentence_table_and_caveats():

@@ -39,7 +39,18 @@ def test_a_figure_without_interval_is_its_own_interval(tmp_path):
 
 
 def test_an_interval_without_figure_has_its_middle(tmp_path):
-    assert facts(tmp_path, {**GOOD, "value": "", "low": "1", "high": "5"})["a.b"].value == 3
+    fact = facts(tmp_path, {**GOOD, "value": "", "low": "1", "high": "5"})["a.b"]
+    assert (fact.value, fact.middle, fact.text()) == (3, True, "1 ns to 5 ns")
+
+
+def test_a_figure_in_an_interval_is_no_middle_even_where_it_lies_there(tmp_path):
+    fact = facts(tmp_path, GOOD)["a.b"]
+    assert (fact.middle, fact.text()) == (False, "2 ns (1 ns to 3 ns)")
+
+
+def test_a_share_reads_as_per_cent(tmp_path):
+    fact = facts(tmp_path, {**GOOD, "value": "0.2", "low": "0.1", "high": "0.3", "unit": "share"})["a.b"]
+    assert fact.text() == "20 % (10 % to 30 %)"
 
 
 @pytest.mark.parametrize("field", ["quantity", "unit", "source", "class"])

@@ -168,6 +168,79 @@ def test_a_fact_without_interval_shows_none():
     assert FACTS["pcie.m52.data"].is_interval
 
 
+def test_an_interval_without_figure_shows_no_middle_and_says_that_the_middle_is_derived():
+    fact = FACTS["overhead.gregg.hardware"]
+    assert fact.middle and fact.value == pytest.approx(0.008)
+    assert fact.text() == "0.1 % to 1.5 %" and "0.8" not in str(fact)
+    assert fact.cite().startswith("[V]") and "middle is derived [D]" in fact.cite()
+
+
+@pytest.mark.parametrize("id", ["io.kvm.rr.poll", "exit.m01.pio.qemu"])
+def test_a_published_figure_is_not_taken_for_a_middle(id):
+    assert not FACTS[id].middle and "derived" not in FACTS[id].cite()
+
+
+#: Facts whose unit is a bare number although they belong to a family of shares: factors.
+FACTORS = {"overhead.gregg.software", "overhead.eli.gain"}
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [f for f in FACTS.values() if f.id.startswith(("overhead.", "mix.", "article.loss")) and f.id not in FACTORS],
+    ids=lambda f: f.id,
+)
+def test_losses_and_shares_read_as_per_cent(fact):
+    assert fact.unit != "1", f"{fact.id} is a share or a loss: its unit is share"
+    assert fact.unit != "share" or (fact.high <= 1 and fact.text().endswith("%") or "%)" in fact.text())
+
+
+@pytest.mark.parametrize(
+    ("id", "words"),
+    [
+        ("host.wakeup", ["vCPU only", "estimate", "include leaving C1"]),
+        ("iommu.m50.miss", ["no VM", "mapped once", "IOTLB misses"]),
+        ("overhead.iommu.strict", ["no VM", "mapped once"]),
+        ("io.accelnet.latency", ["one way or there and back", "not stated"]),
+        ("kvm.apicv.default", ["Intel", "AVIC"]),
+        ("kvm.avic.default", ["Zen 4 with x2AVIC"]),
+        ("poller.packet", ["floor for vhost-user"]),
+        ("io.virtio.rr.p50", ["Guest and host are not stated"]),
+    ],
+)
+def test_a_note_says_what_the_figure_cannot_carry(id, words):
+    assert all(word in FACTS[id].note for word in words), FACTS[id].note
+
+
+@pytest.mark.parametrize(
+    ("id", "value"),
+    [
+        ("io.nvme.ioeventfd.qd1.off", 35e3), ("io.nvme.ioeventfd.qd1.on", 41e3),
+        ("io.nvme.ioeventfd.qd64.off", 153e3), ("io.nvme.ioeventfd.qd64.on", 313e3), ("io.blk.tuned.added", 10),
+        ("io.blk.vhost.host.write", 85300), ("io.blk.vhost.qemu.write", 79400), ("io.blk.vhost.vhost.write", 84300),
+        ("io.blk.vhost.ramdisk.virtio.vcpu1", 123e3), ("io.blk.vhost.ramdisk.virtio.vcpu2", 253e3),
+        ("io.blk.vhost.ramdisk.virtio.vcpu4", 158e3), ("io.blk.vhost.ramdisk.vhost.vcpu1", 110e3),
+        ("io.blk.vhost.ramdisk.vhost.vcpu2", 247e3), ("io.blk.vhost.ramdisk.vhost.vcpu4", 576e3),
+    ],
+)  # fmt: skip
+def test_block_io_as_published(id, value):
+    assert (FACTS[id].value, FACTS[id].evidence) == (value, "V")
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=lambda c: c.id)
+def test_no_claim_is_called_right_or_wrong(claim):
+    assert not re.search(r"\b(right|wrong|true|false)\b", f"{claim.text} {claim.note}", re.IGNORECASE), claim.note
+
+
+def test_a_claim_has_the_class_of_its_weakest_part():
+    assert CLAIMS["S10"].evidence == "U" and "weakest part" in CLAIMS["S10"].note
+
+
+def test_the_boot_times_of_s17_are_those_of_the_facts():
+    times = {FACTS[f"overhead.boot.{vmm}"].value for vmm in ("fc", "chv", "qemu", "microvm")}
+    said = [float(n) for n in re.findall(r"\b\d{3}\b", CLAIMS["S17"].note)]
+    assert sorted(said) == pytest.approx(sorted(times), abs=1)
+
+
 def test_facts_are_found_by_id_quantity_or_conditions_in_any_case():
     assert len(find().rows) == len(FACTS)
     assert {r[0] for r in find("TCP_RR").rows} >= {"io.kvm.rr.nopoll", "io.virtio.rr.p50"}

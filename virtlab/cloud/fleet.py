@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from virtlab.cloud.efficiency import is_number
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.core.table import Table
 from virtlab.core.units import show
@@ -20,7 +21,7 @@ class Fleet(Parameters):
     cores: int = parameter(FACTS["fleet.cores"], ge=16, le=256, log=True)
     threads_per_core: int = parameter(FACTS["fleet.threads_per_core"], ge=1, le=2, unit="threads")
     core_year_usd: float = parameter(FACTS["fleet.core_year"], ge=20, le=4000, log=True)
-    loss: float = parameter(FACTS["article.loss"], ge=0, le=1)
+    loss: float = parameter(FACTS["article.loss"], ge=0, le=1, unit="1")
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,6 +86,6 @@ def price_at_which(cost_usd: float, lost_cores: float) -> float:
     Golden: a billion is 3,333 USD for each of 300,000 cores and 156.25 USD for each of 6.4 million.
     """
     for name, value, unit in (("cost_usd", cost_usd, "USD"), ("lost_cores", lost_cores, "cores")):
-        if not 0 < value < math.inf:
+        if not is_number(value) or not 0 < value < math.inf:
             raise ValueError(f"{name} must be above 0 {unit} and finite; you gave {value!r}: no price follows from it.")
     return cost_usd / lost_cores

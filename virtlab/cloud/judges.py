@@ -1,11 +1,12 @@
 """The judges of the claims: each computes where a claim holds and which parameter breaks it first.
 
-A judge looks at the models and at the facts, and never says right or wrong. Arithmetic slips and contradictions are
-called so. "About" means within a fifth of the figure.
+A judge looks at the models and at the facts, and never calls a claim right or wrong. Arithmetic slips and
+contradictions are called so. "About" means within a fifth of the figure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from virtlab.cloud.efficiency import efficiency
@@ -13,7 +14,7 @@ from virtlab.cloud.fleet import Fleet, lost, price_at_which
 from virtlab.cloud.mix import Mix, loss, part_loss, share_for, weighted
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show, signed
-from virtlab.core.words import words
+from virtlab.core.words import say, words
 from virtlab.evidence import FACTS, Fact
 from virtlab.paths import LADDER, Costs, Counts, Event, PathOptions, Place
 
@@ -46,6 +47,28 @@ def _counts(path: str, **options: Any) -> Counts:
 def _latency_ns(path: str, idle_exit_ns: float | None = None, **options: Any) -> float:
     costs = Costs() if idle_exit_ns is None else Costs(idle_exit_ns=idle_exit_ns)
     return LADDER[path].latency(costs=costs, **options).total_ns
+
+
+def _times(count: float) -> str:
+    """A whole number of times in words: once, twice."""
+    return str(words("judge.times")[int(count)])
+
+
+def _recalled_range(latency_ns: Callable[[Costs], float]) -> tuple[float, float]:
+    """A latency with all recalled costs at the ends of their ranges that make it least, and at those that make it most.
+
+    Each cost moves the latency in one direction only, so its better end can be found by turning it alone.
+    """
+    best: dict[str, Any] = {}
+    worst: dict[str, Any] = {}
+    for name, spec in Costs.specs().items():
+        fact = FACTS[spec.fact]
+        if fact.evidence == "R" and fact.is_interval:
+            ends: list[dict[str, Any]] = [{name: fact.low}, {name: fact.high}]
+            less, more = sorted(ends, key=lambda end: latency_ns(Costs(**end)))
+            best |= less
+            worst |= more
+    return latency_ns(Costs(**best)), latency_ns(Costs(**worst))
 
 
 def _about(value: float, wanted: float) -> bool:
@@ -127,6 +150,7 @@ def s2() -> Verdict:
     )
     sentences = _say(
         "s2", mix=_mix_text(), limit=show(limit, "%"), total=show(total(), "%"), cpu=show(cpu.value, "%"),
+        cpu_low=show(cpu.low, "%"), cpu_high=show(cpu.high, "%"),
         io=show(conditions[0].high or 0.0, "%"), io_high=show(io_axis.high, "%"), cores=number(cores),
         one=show(total(reserved_cores=1), "%"), leap=FACTS["overhead.leapio.cores"].text(),
     )  # fmt: skip
@@ -148,7 +172,7 @@ def s7() -> Verdict:
 
     per_server = said / (servers * share)
     conditions = (
-        turn("hundreds", "fleet", Axis("cores", "cores", choices=sizes), sizes[0],
+        turn("hundreds", "fleet", Axis("usual_cores", "cores", choices=sizes), sizes[0],
              lambda v: hundreds_of_thousands(servers * share * v)),
         turn("hundreds", "fleet", Axis("cores", "cores", 1, 256, True), round(per_server),
              lambda v: hundreds_of_thousands(servers * share * v)),
@@ -228,12 +252,16 @@ def s10() -> Verdict:
 
     ping, least, local = (FACTS[f"nsdi20.{n}"] for n in ("qemu.ping.avg", "qemu.ping.min", "loopback.ping.avg"))
 
+    def round_trip_ns(idle: float) -> float:
+        return _latency_ns("qemu-ioeventfd", idle, **asleep) + _latency_ns("qemu-ioeventfd", idle)
+
     def within_ping(idle: float) -> bool:
-        round_trip = _latency_ns("qemu-ioeventfd", idle, **asleep) + _latency_ns("qemu-ioeventfd", idle)
-        return round_trip <= ping.value * 1e3
+        return round_trip_ns(idle) <= ping.value * 1e3
 
     # The idle-state exit at which the model takes as long as the measured ping: the machine to start from.
     matching = turn("slow", "qemu_asleep", _IDLE, 0.0, within_ping).high or 0.0
+    # Each hand-over to a sleeping thread or guest adds one idle-state exit.
+    hand_overs = (round_trip_ns(_IDLE.high) - round_trip_ns(_IDLE.high / 2)) / (_IDLE.high / 2)
     c1e, c6 = FACTS["cpu.idle_exit.c1e"], FACTS["cpu.idle_exit.c6"]
     conditions = (
         turn("switches", "qemu_send", _BATCH, 1, three),
@@ -245,30 +273,40 @@ def s10() -> Verdict:
         turn("slow", "qemu_asleep", _IDLE, matching, lambda v: slow(idle_exit_ns=v, **asleep)),
         turn("slow", "qemu_receive", _IDLE, matching, lambda v: slow(idle_exit_ns=v, direction="rx")),
         turn("slow", "qemu_send", _IDLE, matching, lambda v: slow(idle_exit_ns=v)),
-        turn("slow", "qemu_receive", _HALTS, True, lambda v: slow(direction="rx", guest_halts=v)),
-        turn("slow", "asleep", _PATH, "qemu-ioeventfd", lambda v: slow(v, **asleep)),
+        turn("slow", "asleep", _PATH, "qemu-ioeventfd", lambda v: slow(v, idle_exit_ns=matching, **asleep)),
     )
     trips = (LADDER["qemu-ioeventfd"].latency(), LADDER["qemu-ioeventfd"].latency(**asleep))
     outside = sum(trip.by_place()[place] for trip in trips for place in (Place.CARD, Place.PCIE, Place.WIRE))
     base, received = _counts("qemu-ioeventfd"), _counts("qemu-ioeventfd", direction="rx")
+    loaded, idle = (FACTS[f"io.linux.bridge.latency.{n}"] for n in ("loaded", "idle"))
     sentences = _say(
         "s10", exits=number(base.switches_per_packet), switches=number(base.context_switches_per_packet),
         breaks=number(conditions[0].breaks_at), then=number(_counts("qemu-ioeventfd", **_batch(2)).switches_per_packet),
-        tx=number(base.host_copies_per_packet), rx=number(received.host_copies_per_packet),
+        tx=_times(base.host_copies_per_packet), rx=_times(received.host_copies_per_packet),
         asleep=show(_latency_ns("qemu-ioeventfd", **asleep), "ns"), send=show(_latency_ns("qemu-ioeventfd"), "ns"),
         receive=show(_latency_ns("qemu-ioeventfd", direction="rx"), "ns"), limit=show(limit_ns, "ns"),
-        idle=show(FACTS["cpu.idle_exit"].value, "ns"), idle_send=show(conditions[8].low or 0.0, "ns"),
-        idle_receive=show(conditions[7].low or 0.0, "ns"), ping=show(ping.value, "us"), least=show(least.value, "us"),
-        local=show(local.value, "us"), way=show(ping.value / 2, "us"), matching=show(matching, "ns"),
-        outside=show(outside, "ns"),
-        c1e=show(c1e.value, "ns"), c6=show(c6.value, "ns"),
+        paths=_paths_over(limit_ns, asleep), idle_asleep=show(conditions[6].low or 0.0, "ns"),
+        idle_send=show(conditions[8].low or 0.0, "ns"), idle_receive=show(conditions[7].low or 0.0, "ns"),
+        ping=show(ping.value, "us"), least=show(least.value, "us"), local=show(local.value, "us"),
+        way=show(ping.value / 2, "us"), matching=show(matching, "ns"), outside=show(outside, "ns"),
+        hand_overs=number(hand_overs), c1e=show(c1e.value, "ns"), c6=show(c6.value, "ns"),
+        bridge_idle=show(idle.value, idle.unit), bridge_loaded=show(loaded.value, loaded.unit),
     )  # fmt: skip
-    facts = _facts(ping.id, least.id, local.id, "cpu.idle_exit", c1e.id, c6.id, "host.context_switch", "host.wakeup")
+    facts = _facts(ping.id, least.id, local.id, idle.id, loaded.id, "cpu.idle_exit", c1e.id, c6.id,
+                   "host.context_switch", "host.wakeup")  # fmt: skip
     calls = (
         'paths.LADDER["qemu-ioeventfd"].counts(kick_batch=2)',
         'paths.LADDER["qemu-ioeventfd"].latency(direction="rx", guest_halts=True)',
     )
     return verdict("S10", sentences, conditions, facts, calls)
+
+
+def _paths_over(limit_ns: float, options: dict[str, Any]) -> str:
+    """Which paths take more than a latency with the default costs, in one sentence."""
+    over = [p.title for p in LADDER.values() if _latency_ns(p.id, **options) > limit_ns]
+    under = [p.title for p in LADDER.values() if p.title not in over]
+    key = "none" if not over else "all" if not under else "some"
+    return say(f"judge.s10_{key}", limit=show(limit_ns, "ns"), over=", ".join(over), under=", ".join(under))
 
 
 # --- the card's path ------------------------------------------------------------------------------------------------
@@ -297,10 +335,8 @@ def s11() -> Verdict:
     conditions = (
         turn("fast", "card_receive", pipeline, FACTS["card.pipeline"].value, lambda v: fast({"card_pipeline_ns": v})),
         turn("fast", "card_receive", stack, FACTS["guest.stack"].value, lambda v: fast({"guest_stack_ns": v})),
-        turn("fast", "card_receive", _BATCH, 1, lambda v: fast(**_batch(v))),
         turn("fast", "card_receive", _HALTS, False, lambda v: fast(guest_halts=v)),
         turn("fast", "card_receive", _POSTED, True, lambda v: fast(posted=v)),
-        turn("fast", "card_send", _BATCH, 1, lambda v: fast(direction="tx", **_batch(v))),
         turn("fast", "card_send", pipeline, FACTS["card.pipeline"].value,
              lambda v: fast({"card_pipeline_ns": v}, direction="tx")),
         turn("idle", "card_receive", _POSTED, True, lambda v: idle_host(posted=v)),
@@ -310,13 +346,20 @@ def s11() -> Verdict:
     )  # fmt: skip
     counts, unposted = _counts("card", **receive), LADDER["card"].cpu(direction="rx", posted=False)
     accelnet = FACTS["io.accelnet.latency"]
+    ranges = {
+        "send": _recalled_range(lambda c: LADDER["card"].latency(costs=c, posted=True).total_ns),
+        "receive": _recalled_range(lambda c: LADDER["card"].latency(costs=c, **receive).total_ns),
+    }
+    key = "undecided" if any(low < limit_ns <= high for low, high in ranges.values()) else "decided"
+    ends = {f"{way}_low": show(low, "ns") for way, (low, _) in ranges.items()}
+    ends |= {f"{way}_high": show(high, "ns") for way, (_, high) in ranges.items()}
     sentences = _say(
         "s11", host_copies=number(counts.host_copies_per_packet), guest_copies=number(counts.guest_copies_per_packet),
         dmas=number(counts.data_dmas_per_packet), transactions=number(counts.pcie_transactions_per_packet),
         unposted=show(unposted.host_ns_per_packet, "ns"), guest=show(unposted.guest_ns_per_packet, "ns"),
         send=show(_latency_ns("card", posted=True), "ns"), receive=show(_latency_ns("card", **receive), "ns"),
         asleep=show(_latency_ns("card", **receive, guest_halts=True), "ns"), limit=show(limit_ns, "ns"),
-        batch=number(conditions[2].breaks_at), pipeline=show(conditions[0].high or 0.0, "ns"),
+        pipeline=show(conditions[0].high or 0.0, "ns"), **ends, decided=words(f"judge.s11_{key}"),
         accelnet=show(accelnet.value, accelnet.unit),
     )  # fmt: skip
     facts = _facts(accelnet.id, "card.pipeline", "guest.stack", "guest.irq", "pcie.dma", "host.irq")
@@ -343,7 +386,8 @@ def s12() -> Verdict:
         "s12", paths=number(sum(map(guest_runs_tcp, LADDER))), all=number(len(LADDER)),
         stack=show(stack.value, stack.unit), guest=show(cpu.guest_ns_per_packet, "ns"),
     )  # fmt: skip
-    return verdict("S12", sentences, (condition,), (stack,), ('paths.LADDER["card"].active(direction="tx")',))
+    facts, calls = _facts("ena.offloads", stack.id), ('paths.LADDER["card"].active(direction="tx")',)
+    return verdict("S12", sentences, (condition,), facts, calls)
 
 
 def s14() -> Verdict:
@@ -400,13 +444,9 @@ def s24() -> Verdict:
         irq=show(LADDER["card"].cpu(direction="rx").host_ns_per_packet, "ns"),
         asleep=show(asleep.host_ns_per_packet, "ns"), exits=number(getattr(events, f"{Event.VCPU_EXIT}_per_packet")),
         switches=number(events.context_switches_per_packet), misses=number(conditions[3].high or 0.0),
-        link=show(link.value, link.unit), iommu=_percent(FACTS["overhead.iommu.strict"]),
-        cpu=_percent(FACTS["overhead.gregg.hardware"]),
+        link=show(link.value, link.unit), iommu=FACTS["overhead.iommu.strict"].text(),
+        cpu=FACTS["overhead.gregg.hardware"].text(),
     )  # fmt: skip
     facts = _facts("overhead.iommu.strict", "overhead.gregg.hardware", "iommu.m50.base", "iommu.m50.miss", "link.rate")
     calls = ('paths.LADDER["card"].cpu(direction="rx", posted=True, guest_halts=True)',)
     return verdict("S24", sentences, conditions, facts, calls)
-
-
-def _percent(fact: Fact) -> str:
-    return f"{show(fact.low, '%')} to {show(fact.high, '%')}"

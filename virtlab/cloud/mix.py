@@ -7,14 +7,16 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
+from virtlab.cloud.efficiency import is_number
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.core.table import Table
-from virtlab.core.units import show, signed
+from virtlab.core.units import number, show, signed
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS, Fact
 
 PartName = Literal["cpu", "net", "blk"]
 PARTS: tuple[PartName, ...] = ("cpu", "net", "blk")
+_SUM_TOLERANCE = 1e-6
 
 
 class Mix(Parameters):
@@ -24,10 +26,10 @@ class Mix(Parameters):
     does one kind of work, or "time" that one job takes on bare metal.
     """
 
-    share_cpu: float = parameter(FACTS["mix.cpu"], ge=0, le=1)
-    share_net: float = parameter(FACTS["mix.net"], ge=0, le=1)
-    share_blk: float = parameter(FACTS["mix.blk"], ge=0, le=1)
-    system: Literal["qemu", "fc", "chv"] = parameter(FACTS["article.loss"], default="qemu")
+    share_cpu: float = parameter(FACTS["mix.cpu"], ge=0, le=1, unit="1")
+    share_net: float = parameter(FACTS["mix.net"], ge=0, le=1, unit="1")
+    share_blk: float = parameter(FACTS["mix.blk"], ge=0, le=1, unit="1")
+    system: Literal["qemu", "fc", "chv"] = parameter(FACTS["article.loss"], default="qemu", unit="1")
     block: Literal[
         "4k-qd32-read", "4k-qd1-read", "128k-qd32-read", "128k-qd1-read",
         "4k-qd32-write", "4k-qd1-write", "128k-qd32-write", "128k-qd1-write",
@@ -35,11 +37,11 @@ class Mix(Parameters):
     network: Literal["iperf-1-rx", "iperf-1-tx", "iperf-10-rx", "iperf-10-tx"] = parameter(
         FACTS["nsdi20.qemu.iperf.1.rx"], default="iperf-1-rx", unit="1"
     )
-    weights: Literal["servers", "time"] = parameter(FACTS["mix.cpu"], default="servers")
+    weights: Literal["servers", "time"] = parameter(FACTS["mix.cpu"], default="servers", unit="1")
 
     @model_validator(mode="after")
     def _some_work(self) -> Mix:
-        if self.share_cpu + self.share_net + self.share_blk == 0:
+        if self.shares_given == 0:
             raise ValueError(
                 "share_cpu, share_net and share_blk must not all be 0; each is 0 to 1: a mix of no work loses nothing."
             )
@@ -51,9 +53,14 @@ class Mix(Parameters):
         return self
 
     @property
+    def shares_given(self) -> float:
+        """What the shares add up to as they were given."""
+        return self.share_cpu + self.share_net + self.share_blk
+
+    @property
     def shares(self) -> dict[PartName, float]:
         """The shares divided by their sum; they add up to 1."""
-        total = self.share_cpu + self.share_net + self.share_blk
+        total = self.shares_given
         return {"cpu": self.share_cpu / total, "net": self.share_net / total, "blk": self.share_blk / total}
 
 
@@ -75,6 +82,13 @@ class Part:
     @property
     def title(self) -> str:
         return str(words(f"cloud.part.{self.name}"))
+
+    def change(self) -> str:
+        """The change of speed as a person reads it; of an interval both ends, and the derived middle that is used."""
+        used = signed(-self.loss, "%")
+        if self.low == self.high:
+            return used
+        return say("cloud.mix.interval", low=signed(-self.low, "%"), high=signed(-self.high, "%"), used=used)
 
     def cite(self) -> str:
         """Class and source of the facts behind this part, each once, for a caption."""
@@ -109,9 +123,7 @@ class MixResult:
         )  # fmt: skip
 
     def table(self) -> Table:
-        rows = [
-            (p.title, show(p.share, "%"), signed(-p.loss, "%"), show(p.contribution, "%"), p.cite()) for p in self.parts
-        ]
+        rows = [(p.title, show(p.share, "%"), p.change(), show(p.contribution, "%"), p.cite()) for p in self.parts]
         rows.append((words("cloud.mix.total"), show(1.0, "%"), signed(-self.loss, "%"), show(self.loss, "%"), ""))
         return Table.of(words("cloud.mix.header"), rows, self.sentence(), numeric=[1, 2, 3])
 
@@ -200,7 +212,7 @@ def share_for(loss_target: float, mix: Mix | None = None, /, **changes: Any) -> 
     The network share stays as ``mix`` has it, computing takes the rest: one such mix for each network share, hence a
     family with one parameter. Raises ValueError for a target outside -10 to below 1 (a gain is negative).
     """
-    if not -10 <= loss_target < 1:
+    if not is_number(loss_target) or not -10 <= loss_target < 1:
         raise ValueError(
             f"loss_target must be -10 to below 1; you gave {loss_target!r}: at 1 nothing would be left (0.1 is 10 %)."
         )
@@ -253,4 +265,7 @@ def _caveats(mix: Mix) -> tuple[str, ...]:
         keys.append("loopback")
     if mix.share_blk and mix.block.endswith("write"):
         keys.append("writes")
-    return tuple(str(words(f"cloud.caveat.{key}")) for key in keys)
+    caveats = [str(words(f"cloud.caveat.{key}")) for key in keys]
+    if abs(mix.shares_given - 1) > _SUM_TOLERANCE:
+        caveats.append(say("cloud.caveat.scaled", sum=number(mix.shares_given, 6)))
+    return tuple(caveats)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import itertools
 import math
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +15,9 @@ from virtlab.core.table import Table
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.evidence import Fact
+
+#: The widest that each column of the printed table gets: statement, parameter, where it holds, where it breaks.
+_WIDTHS = (30, 24, 32, 16)
 
 
 @dataclass(frozen=True)
@@ -115,9 +120,27 @@ class Verdict:
         rows = [(c.statement, c.setting, c.axis.label, c.where(), c.breaks()) for c in self.conditions]
         return Table.of(words("judge.header"), rows)
 
+    def _plain_table(self) -> str:
+        """The table for a terminal: the setting stands once above its rows, and long cells are broken."""
+        heads = [h for i, h in enumerate(words("judge.header")) if i != 1]
+        rows: list[tuple[str, ...]] = []
+        titles: dict[int, str] = {}  # the row before which a setting's name stands
+        for setting in dict.fromkeys(c.setting for c in self.conditions):
+            titles[len(rows)] = setting
+            for c in (c for c in self.conditions if c.setting == setting):
+                cells = (c.statement, c.axis.label, c.where(), c.breaks())
+                broken = [
+                    textwrap.wrap(cell, width, break_on_hyphens=False)
+                    for cell, width in zip(cells, _WIDTHS, strict=True)
+                ]
+                rows += itertools.zip_longest(*broken, fillvalue="")
+        head, rule, *lines = str(Table.of(heads, rows)).splitlines()
+        named = ([f"{titles[i]}:", line] if i in titles else [line] for i, line in enumerate(lines))
+        return "\n".join([head, rule, *itertools.chain(*named)])
+
     def __str__(self) -> str:
         calls = [say("judge.call", call=c) for c in self.calls]
-        return "\n".join([*self.sentences, self.first(), "", str(self.table()), "", *self._cited(), *calls])
+        return "\n".join([self.first(), *self.sentences, "", self._plain_table(), "", *self._cited(), *calls])
 
     __repr__ = __str__
 
@@ -125,13 +148,25 @@ class Verdict:
         def items(texts: list[str]) -> str:
             return "<ul>" + "".join(f"<li>{t}</li>" for t in texts) + "</ul>"
 
-        said = "".join(f"<p>{html.escape(s)}</p>" for s in (*self.sentences, self.first()))
+        first, *said = (html.escape(s) for s in (self.first(), *self.sentences))
+        paragraphs = f"<p><strong>{first}</strong></p>" + "".join(f"<p>{s}</p>" for s in said)
         cited = [html.escape(text) for text in self._cited()]
         calls = [f"<code>{html.escape(c)}</code>" for c in self.calls]
-        return said + self.table()._repr_html_() + items(cited + calls)
+        folded = self.table()._repr_html_() + items(cited + calls)
+        return f"{paragraphs}<details><summary>{html.escape(words('judge.details'))}</summary>{folded}</details>"
 
     def _cited(self) -> list[str]:
-        return [say("judge.fact", quantity=f.quantity, figure=f.text(), cite=f.cite()) for f in self.facts]
+        return [
+            say("judge.fact", kind=words(f"judge.kind.{_kind(f)}"), quantity=f.quantity, figure=f.text(), cite=f.cite())
+            for f in self.facts
+        ]
+
+
+def _kind(fact: Fact) -> str:
+    """What sort of witness a fact is: the article, a choice of this course, recalled, or literature."""
+    if fact.source.id in ("article", "course"):
+        return fact.source.id
+    return "recalled" if fact.evidence == "R" else "literature"
 
 
 def verdict(

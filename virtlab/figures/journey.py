@@ -62,34 +62,32 @@ class JourneyPicture(Picture[JourneyResult]):
             axes.text(x, 60, words(f"journey.{key}"), ha=side, fontsize=SIZE["label"], color=look.faint)
         self._ghost = axes.plot([], [], **ghost_style(look))[0]
         self._line = axes.plot([], [], color=look.ink, linewidth=2, zorder=2)[0]
-        self._dots = [axes.plot([0], [0], "o", markersize=13, markeredgewidth=1.6, zorder=3)[0]
-                      for _ in range(MOST_STEPS)]  # fmt: skip
+        self._dots = axes.scatter([], [], s=13**2, linewidths=1.6, zorder=3)
         rows = [self._top + self._pitch * i for i in range(MOST_STEPS)]
 
         def column(x: float, side: Any) -> list[Any]:
             return [axes.text(x, y, "", ha=side, va="center", fontsize=SIZE["tick"]) for y in rows]
 
         self._names, self._tags, self._times = column(520, "left"), column(760, "left"), column(1035, "right")
-        return [self._ghost, self._line, *self._dots, *self._names, *self._tags, *self._times]
+        return [self._ghost, self._line, self._dots, *self._names, *self._tags, *self._times]
 
     def show(self, result: JourneyResult, kept: JourneyResult | None = None, prediction: Any = None) -> None:
         look = self.look
         for line, shown in ((self._line, result), (self._ghost, kept)):
             way = [(i, hop) for i, hop in enumerate(shown.hops) if not hop.aside] if shown else []
             line.set_data([self._lane[hop.place] for _, hop in way], [self._top + self._pitch * i for i, _ in way])
+        hops = result.hops
+        self._dots.set_offsets([(self._lane[hop.place], self._top + self._pitch * i) for i, hop in enumerate(hops)])
+        self._dots.set_facecolor([look.paper if hop.aside else look.place[hop.place] for hop in hops])
+        self._dots.set_edgecolor([look.place[hop.place] if hop.aside else look.ink for hop in hops])
         for i in range(MOST_STEPS):
             row = (self._names[i], self._tags[i], self._times[i])
-            there = i < len(result.hops)
-            self._dots[i].set_visible(there)
-            if not there:
+            if i >= len(hops):
                 for text in row:
                     text.set_text("")
                 continue
-            hop = result.hops[i]
+            hop = hops[i]
             colour = look.faint if hop.aside else look.ink
-            self._dots[i].set_data([self._lane[hop.place]], [self._top + self._pitch * i])
-            self._dots[i].set_markerfacecolor(look.paper if hop.aside else look.place[hop.place])
-            self._dots[i].set_markeredgecolor(look.place[hop.place] if hop.aside else look.ink)
             shared = "" if hop.shared_by == 1 else f"  ÷{hop.shared_by}"
             events = ", ".join(words(f"journey.event.{e}") for e in hop.events)
             contents = (words(f"step.{hop.key}"), events, show(hop.ns, "ns", 2) + shared)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 _PHASES = 4  # a letter is drawn once for each quarter of a pixel that it may begin at
 _LINES = 500  # lines that a font remembers
+_BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}
 _EDGE = 3  # pixels around a letter that it may touch
 
 
@@ -44,10 +45,11 @@ class Letters:
         font = self._font_of.get(id(text)) or self._font(text)
         line = font.line(pixels, content)
         x, y = text.get_transform().transform(text.get_position())
-        left = round(x - {"left": 0.0, "center": 0.5, "right": 1.0}[text.get_ha()] * line.width)
-        baseline = pixels.shape[0] - round(y + font.rise[text.get_va()])
+        left = round(x - _BEFORE[text.get_horizontalalignment()] * line.width)
+        baseline = pixels.shape[0] - round(y + font.rise[text.get_verticalalignment()])
         if (box := text.get_bbox_patch()) is not None:
-            pad = round(self._renderer.points_to_pixels(box.get_boxstyle().pad * text.get_fontsize()))
+            style: Any = box.get_boxstyle()
+            pad = round(self._renderer.points_to_pixels(style.pad * text.get_fontsize()))
             top, bottom = baseline - font.ascent - pad, baseline + font.descent + pad
             right = left + round(line.width) + pad
             pixels[max(top, 0) : max(bottom, 0), max(left - pad, 0) : max(right, 0)] = _bytes(box.get_facecolor())
@@ -55,9 +57,10 @@ class Letters:
 
     def _font(self, text: Text) -> _Font:
         properties = text.get_fontproperties()
-        found = self._fonts.setdefault(hash(properties), _Font(properties, self._figure, self._renderer))
-        self._font_of[id(text)] = found
-        return found
+        if properties not in self._fonts:
+            self._fonts[properties] = _Font(properties, self._figure, self._renderer)
+        self._font_of[id(text)] = self._fonts[properties]
+        return self._fonts[properties]
 
 
 class _Font:
@@ -131,5 +134,6 @@ def _lay(pixels: Pixels, cover: NDArray[np.int16], top: int, left: int, colour: 
     columns = slice(max(4 * left, 0), max(min(4 * left + cover.shape[1], width), 0))
     inside = cover[max(-top, 0) :, max(-4 * left, 0) :][: rows.stop - rows.start, : columns.stop - columns.start]
     under = pixels.reshape(height, width)[rows, columns]
-    to_colour = np.subtract(np.resize(colour, under.shape[1]), under, dtype=np.int32)
+    whole = np.frombuffer(colour.tobytes() * (width // 4), np.uint8)[: under.shape[1]]
+    to_colour = np.subtract(whole, under, dtype=np.int32)
     under[:] = under + (to_colour * inside + 127) // 255

@@ -12,15 +12,15 @@ from matplotlib.lines import Line2D
 
 from virtlab.core.units import show
 from virtlab.core.words import words
-from virtlab.figures.canvas import STAMP, Picture
+from virtlab.figures.canvas import Picture
 from virtlab.figures.style import SIZE, dress, ghost_style, legend, literature_style, machine_style, model_style
 
 #: A value with its interval: (value, low, high).
 Span = tuple[float, float, float]
 _COURSE, _LITERATURE, _MACHINE = 0.27, 0.0, -0.27  # lanes within a row
 _TIMES_NS, _COPIES = (50.0, 2e5), (1.0, 200.0)
-_COLUMNS = {"course": 0.735, "literature": 0.845, "machine": 0.965}
-_LABEL = 140  # characters that fit into the width
+_COLUMNS = {"course": 0.685, "literature": 0.803, "machine": 0.925}
+_LABEL = 125  # characters that fit into the width
 
 
 @dataclass(frozen=True)
@@ -46,35 +46,37 @@ class CostPictureResult:
 class CostPicture(Picture[CostPictureResult]):
     """One row a quantity and three lanes a row; times above, copies below; the numbers to the right."""
 
-    size_px = (1040, 640)
+    size_px = (1040, 660)
     assumed: tuple[Assumed, ...] = ()
 
     def build(self) -> Sequence[Artist]:
         look = self.look
-        self.figure.text(0.015, 0.955, words("machine.title"), fontsize=SIZE["title"], color=look.ink, va="center")
-        label = self.figure.text(0.015, 0.912, "", fontsize=SIZE["note"], color=look.faint, va="center", gid=STAMP)
-        for key, x in _COLUMNS.items():
-            self.figure.text(x, 0.862, words(f"machine.column.{key}"), fontsize=SIZE["note"], color=look.faint,
-                             ha="center", va="center")  # fmt: skip
+        self.figure.text(0.015, 0.965, words("machine.title"), fontsize=SIZE["title"], color=look.ink, va="center")
+        self._label = [self.figure.text(0.015, y, "", fontsize=SIZE["note"], color=look.ink, va="center")
+                       for y in (0.92, 0.888)]  # fmt: skip
+        head: dict[str, Any] = {"fontsize": SIZE["note"], "color": look.faint, "ha": "center", "va": "center"}
+        for key in ("course", "literature"):
+            self.figure.text(_COLUMNS[key], 0.835, words(f"machine.column.{key}"), **head)
+        self._head = self.figure.text(_COLUMNS["machine"], 0.835, "", **head)
         times = [a for a in self.assumed if a.unit == "ns"]
         copies = [a for a in self.assumed if a.unit != "ns"]
-        left, width = 0.245, 0.42
-        above = self.figure.add_axes((left, 0.49, width, 0.35))
-        below = self.figure.add_axes((left, 0.185, width, 0.35 * len(copies) / len(times)))
+        left, width, row = 0.225, 0.385, 0.112
+        above = self.figure.add_axes((left, 0.48, width, row * len(times)))
+        below = self.figure.add_axes((left, 0.165, width, row * len(copies)))
         dress(above, look, x=words("machine.time_axis"), grid="x")
         above.set(xscale="log", xlim=_TIMES_NS)
         above.set_xticks([100, 1e3, 1e4, 1e5], ["100 ns", "1 µs", "10 µs", "100 µs"])
         dress(below, look, x=words("machine.copy_axis"), grid="x")
         below.set(xscale="log", xlim=_COPIES)
-        below.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10 GB/s", "20", "50", "100"])
+        below.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
 
-        self._label = label
         self._limits: dict[str, tuple[float, float]] = {}
         self._names: dict[str, Any] = {}
         self._spreads: dict[str, Line2D] = {}
         self._points: dict[str, Line2D] = {}
         self._ghosts: dict[str, Line2D] = {}
         self._values: dict[str, Any] = {}
+        self._intervals: dict[str, Any] = {}
         for axes, group, limits in ((above, times, _TIMES_NS), (below, copies, _COPIES)):
             n = len(group)
             axes.minorticks_off()
@@ -85,8 +87,8 @@ class CostPicture(Picture[CostPictureResult]):
                 if i:
                     axes.axhline(n - 0.5 - i, color=look.grid, linewidth=0.8, zorder=0)
         self._legend(below)
-        groups = (self._names, self._ghosts, self._spreads, self._points, self._values)
-        return [label, *(artist for group in groups for artist in group.values())]
+        groups = (self._names, self._ghosts, self._spreads, self._points, self._values, self._intervals)
+        return [*self._label, self._head, *(artist for group in groups for artist in group.values())]
 
     def _row(self, axes: Any, y: int, quantity: Assumed) -> None:
         look, key = self.look, quantity.id
@@ -99,7 +101,7 @@ class CostPicture(Picture[CostPictureResult]):
             axes.errorbar([middle], [y + _LITERATURE], xerr=[[middle - low], [high - middle]], **literature_style(look))
         names = axes.get_yaxis_transform()  # x in the axes, y in the data
         self._names[key] = axes.text(-0.02, y + 0.13, "", transform=names, ha="right", va="center",
-                                     fontsize=SIZE["label"], gid=STAMP)  # fmt: skip
+                                     fontsize=SIZE["label"])  # fmt: skip
         axes.text(-0.02, y - 0.19, words(f"machine.{key}.note"), transform=names, ha="right", va="center",
                   fontsize=SIZE["note"], color=look.faint)  # fmt: skip
         # The machine's marker is that of style.machine_style, moved with every result.
@@ -111,22 +113,27 @@ class CostPicture(Picture[CostPictureResult]):
         self._spreads[key] = axes.plot([1, 1], [y + _MACHINE] * 2, color=style["color"], marker="|", markersize=10,
                                        linewidth=style["elinewidth"])[0]  # fmt: skip
         self._ghosts[key] = axes.plot([1, 1], [y + _MACHINE - 0.2, y + _MACHINE + 0.2], **ghost_style(look))[0]
-        box = axes.get_position()
-        low_y, high_y = axes.get_ylim()
-        at = box.y0 + (y - low_y) / (high_y - low_y) * box.height
+        box, (bottom, top) = axes.get_position(), axes.get_ylim()
+        at = box.y0 + (y - bottom) / (top - bottom) * box.height
         for column, span in (("course", quantity.course), ("literature", quantity.literature)):
-            text = "–" if span is None else _number(span, quantity.unit)
-            self.figure.text(_COLUMNS[column], at, text, fontsize=SIZE["note"], color=look.ink, ha="center",
-                             va="center", linespacing=1.5)  # fmt: skip
-        self._values[key] = self.figure.text(_COLUMNS["machine"], at, "", fontsize=SIZE["note"], ha="center",
-                                             va="center", linespacing=1.5, gid=STAMP)  # fmt: skip
+            self._numbers(column, at, *_number(span, quantity.unit, "–"))
+        self._values[key], self._intervals[key] = self._numbers("machine", at, " ", " ")
+
+    def _numbers(self, column: str, at: float, value: str, interval: str) -> list[Any]:
+        """Two lines of text beside a row: the value, and its interval below it."""
+        both = ((value, 0.0175 if interval else 0.0), (interval, -0.0175))
+        return [self.figure.text(_COLUMNS[column], at + up, text, fontsize=SIZE["note"], color=self.look.ink,
+                                 ha="center", va="center") for text, up in both]  # fmt: skip
 
     def show(
         self, result: CostPictureResult, kept: CostPictureResult | None = None, prediction: Any = None
     ) -> None:
         look = self.look
         mark = "◉ " if result.live else "◎ "
-        self._label.set_text(textwrap.shorten(mark + result.label, _LABEL, placeholder=" …"))
+        lines = textwrap.wrap(mark + result.label, _LABEL, max_lines=2, placeholder=" …")
+        for part, line in zip(self._label, [*lines, ""], strict=False):
+            part.set_text(line)
+        self._head.set_text(words("machine.column.now" if result.live else "machine.column.recorded"))
         for quantity in self.assumed:
             key = quantity.id
             span, old = result.machine.get(key), kept.machine.get(key) if kept else None
@@ -137,9 +144,10 @@ class CostPicture(Picture[CostPictureResult]):
                 artist.set_visible(span is not None)
                 artist.set_color(colour)
             self._points[key].set_markerfacecolor(look.paper)
-            value = self._values[key]
-            value.set_color(colour)
-            value.set_text(words("machine.missing") if span is None else _number(span, quantity.unit))
+            texts = _number(span, quantity.unit, words("machine.missing"))
+            for number, written in zip((self._values[key], self._intervals[key]), texts, strict=True):
+                number.set_text(written)
+                number.set_color(colour)
             if span is not None:
                 middle, low, high = (self._inside(key, x) for x in span)
                 self._points[key].set_xdata([middle])
@@ -162,15 +170,16 @@ class CostPicture(Picture[CostPictureResult]):
                      if k.startswith("marker") or k == "color"}) for style in (literature, machine)),
             Line2D([], [], **ghost_style(look)),
         ]  # fmt: skip
-        names = [words("machine.course"), words("lab.literature"), words("lab.machine"), words("lab.kept")]
-        legend(axes, look, handles, names, loc="upper left", bbox_to_anchor=(-0.57, -0.36), ncols=4, columnspacing=2.0)
+        names = [words("machine.course"), words("lab.literature"), words("machine.ring"), words("lab.kept")]
+        legend(axes, look, handles, names, loc="upper left", bbox_to_anchor=(-0.58, -0.38), ncols=4, columnspacing=1.8)
 
 
-def _number(span: Span, unit: str) -> str:
-    """The value, and its interval in a second line where there is one."""
+def _number(span: Span | None, unit: str, missing: str) -> tuple[str, str]:
+    """The value, and its interval where there is one."""
+    if span is None:
+        return missing, ""
     value, low, high = span
-    first = show(value, unit, 2)
     if low >= high:
-        return first
+        return show(value, unit, 2), ""
     (a, _, unit_a), (b, _, unit_b) = (show(x, unit, 2).partition(" ") for x in (low, high))
-    return f"{first}\n{a} – {b} {unit_b}" if unit_a == unit_b else f"{first}\n{a} {unit_a} – {b} {unit_b}"
+    return show(value, unit, 2), f"{a} – {b} {unit_b}" if unit_a == unit_b else f"{a} {unit_a} – {b} {unit_b}"

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from virtlab.core.units import show
 from virtlab.core.words import words
-from virtlab.figures.canvas import Picture
+from virtlab.figures.canvas import CUT, Picture
 from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, literature_style, model_style
 
 #: The left end of the axis: what gained more is drawn here, with its number.
@@ -84,9 +84,10 @@ class MixPicture(Picture[MixPictureResult]):
         self._span = box(losses, 0, -0.7, 0, n + 0.4, facecolor=look.ink, alpha=0.15, linewidth=0)
         self._line = losses.plot([0, 0], [-0.7, n - 0.3], **model_style(look))[0]
         self._ghost = losses.plot([0, 0], [-0.7, n - 0.3], **ghost_style(look))[0]
-        diamond = {k: v for k, v in literature_style(look).items() if k.startswith("marker")}
-        self._bars = {k: losses.plot([0, 0], [y, y], color=look.ink, linewidth=2)[0] for k, y in self._row.items()}
-        self._points = {k: losses.plot([0], [y], "D", color=look.ink, **diamond)[0] for k, y in self._row.items()}
+        rows, diamond = list(self._row.values()), literature_style(look)
+        self._bars = losses.hlines(rows, 0, 0, color=look.ink, linewidth=2)
+        self._points = losses.scatter([0.0] * n, rows, s=diamond["markersize"] ** 2, marker="D",
+                                      linewidths=diamond["markeredgewidth"])  # fmt: skip
         clear = {"facecolor": look.paper, "edgecolor": "none", "pad": 1.5}  # readable on the band
         self._values = {k: losses.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink, bbox=clear)
                         for k, y in self._row.items()}  # fmt: skip
@@ -95,12 +96,12 @@ class MixPicture(Picture[MixPictureResult]):
         shades = {"cpu": ("", 0.25), "net": ("///", 0.5), "blk": ("xx", 0.75)}
         self._stack = {
             p: box(stack, 0.08, 0, 0.34, 0, facecolor=look.paper, edgecolor=look.ink, hatch=shades[p][0],
-                                         linewidth=1) for p in PARTS
+                   linewidth=1, gid=CUT) for p in PARTS
         }  # fmt: skip
         self._stack_text = {p: stack.text(0.47, 0, "", va="center", fontsize=SIZE["note"], color=look.ink)
                             for p in PARTS}  # fmt: skip
-        return [*self._names.values(), self._span, self._line, self._ghost, *self._bars.values(),
-                *self._points.values(), *self._values.values(), self._guess, *self._stack.values(),
+        return [*self._names.values(), self._span, self._line, self._ghost, self._bars, self._points,
+                *self._values.values(), self._guess, *self._stack.values(),
                 *self._stack_text.values()]  # fmt: skip
 
     def show(self, result: MixPictureResult, kept: MixPictureResult | None = None, prediction: Any = None) -> None:
@@ -115,19 +116,19 @@ class MixPicture(Picture[MixPictureResult]):
         if prediction is not None:
             self._guess.set_xdata([min(max(float(prediction) / 100, LEAST), 1)])  # it was asked for in per cent
         for row in result.rows:
-            inside = max(row.loss, LEAST)
-            point, colour = self._points[row.key], look.ink if row.chosen else look.faint
-            point.set_xdata([inside])
-            point.set_markerfacecolor(look.ink if row.chosen else look.paper)
-            point.set_markeredgecolor(look.paper if row.chosen else look.faint)
-            self._bars[row.key].set_xdata([max(row.low, LEAST), max(row.high, LEAST)])
+            colour = look.ink if row.chosen else look.faint
             name = self._names[row.key]
             name.set_text(("▸ " if row.chosen else "") + words(f"mix.row.{row.key}"))
             name.set_color(colour)
             value = self._values[row.key]
             value.set_text(("◂ " if row.loss < LEAST else "") + show(row.loss, "%"))
-            value.set_x(inside + 0.025)
+            value.set_x(max(row.loss, LEAST) + 0.025)
             value.set_color(colour)
+        y = self._row
+        self._bars.set_segments([[(max(r.low, LEAST), y[r.key]), (max(r.high, LEAST), y[r.key])] for r in result.rows])
+        self._points.set_offsets([(max(r.loss, LEAST), y[r.key]) for r in result.rows])
+        self._points.set_facecolor([look.ink if r.chosen else look.paper for r in result.rows])
+        self._points.set_edgecolor([look.paper if r.chosen else look.faint for r in result.rows])
         up = down = 0.0
         used: list[float] = []
         for part in PARTS:

@@ -15,7 +15,7 @@ import traitlets
 
 from virtlab.core.parameter import ParameterError, Parameters, unknown
 from virtlab.core.words import say, words
-from virtlab.figures.canvas import Picture
+from virtlab.figures import canvas
 from virtlab.figures.style import LOOKS, Theme, default_theme
 from virtlab.labs.controls import Control
 
@@ -37,7 +37,7 @@ class Lab(widgets.VBox):
     """
 
     Setting: ClassVar[type[Parameters]]
-    Picture: ClassVar[type[Picture[Any]]]
+    Picture: ClassVar[type[canvas.Picture[Any]]]
     visible: ClassVar[tuple[str, ...]] = ()
     prediction_id: ClassVar[str] = ""
     #: Whether an error in a redraw is raised as well as shown (tests set VIRTLAB_STRICT=1).
@@ -195,7 +195,7 @@ class Lab(widgets.VBox):
         self._picture = self._draw_anew()
         self._refresh()
 
-    def _draw_anew(self) -> Picture[Any]:
+    def _draw_anew(self) -> canvas.Picture[Any]:
         return self.Picture(cast(Theme, self.theme), self.scale)
 
     def _refresh(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
 import html
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +46,9 @@ class Control:
     def _to_widget(self, widget: Any, value: Any) -> Any:
         if not self._stops or widget is not self.inputs[1]:
             return value
-        return min(range(len(self._stops)), key=lambda i: abs(math.log(self._stops[i] / value)))
+        above = min(bisect.bisect_left(self._stops, value), len(self._stops) - 1)
+        below = max(above - 1, 0)
+        return below if value * value < self._stops[below] * self._stops[above] else above  # the nearer in proportion
 
     def _from_widget(self, widget: Any, shown: Any) -> Any:
         return self._stops[shown] if self._stops and widget is self.inputs[1] else shown

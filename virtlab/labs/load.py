@@ -69,7 +69,8 @@ class LoadLab(Lab):
         run = path.simulate(options, load=setting.load())
         host_ns, guest_ns, poll = _bill(path, options, run)
         # Counting into bins of the logarithm is several times as fast as sorting.
-        bins = np.searchsorted(np.log10(EDGES_NS), np.log10(run.latency_ns))
+        first, second = np.log10(EDGES_NS[:2])
+        bins = np.ceil((np.log10(run.latency_ns) - first) / (second - first)).clip(0, len(EDGES_NS)).astype(np.intp)
         above = 1 - np.cumsum(np.bincount(bins, minlength=len(EDGES_NS) + 1))[: len(EDGES_NS)] / len(run.latency_ns)
         busy = {
             **run.utilisation,

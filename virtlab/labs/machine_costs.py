@@ -49,7 +49,7 @@ class _Picture(CostPicture):
 
 
 class CostLab(Lab):
-    """Five recalled costs before the third witness. Opens with a recorded measurement; ``measure()`` takes a new one."""
+    """Five assumed costs before the third witness. It opens with a recorded one; ``measure()`` asks this computer."""
 
     Setting = CostSetting
     Picture = _Picture
@@ -104,6 +104,8 @@ class CostLab(Lab):
                              course=show(course, quantity.unit)))  # fmt: skip
             if not low <= span[0] <= high:
                 outside.append(title)
+        if not any(result.machine.values()):
+            return say("machine.nothing", label=result.label, quantities="; ".join(parts) + ".")
         return say(
             "machine.sentence", label=result.label, quantities="; ".join(parts) + ".",
             outside=say("machine.outside", names=", ".join(outside)) if outside else words("machine.inside"),
@@ -142,5 +144,5 @@ def _costs(measured: Measured, setting: CostSetting, **more: float) -> Costs:
     """The costs of a path with what was measured."""
     names = {"syscall": "syscall_ns", "context_switch": "context_switch_ns", "wakeup": "wakeup_ns",
              _copy(setting): "copy_gbyte_per_s"}  # fmt: skip
-    found = {name: measured[key].value for key, name in names.items() if measured[key].present}
+    found: dict[str, Any] = {name: measured[key].value for key, name in names.items() if measured[key].present}
     return Costs(**{**found, **more})

@@ -47,12 +47,16 @@ def reproduce(vmm: str) -> Truth:
     return Truth(
         tuple(100 * c for c in changes),
         {
+            "claim": (-100 * FACTS["article.loss"].value,) * len(changes),
             "left": tuple(100 * (1 + c) for c in changes),
             # Divided by the guest's figure; for a small change that is nearly the same number.
             "guest_base": tuple(100 * (1 / (1 + c) - 1) if abs(c) > 0.1 else None for c in changes),
             "guest_base_signed": tuple(100 * (1 - 1 / (1 + c)) if abs(c) > 0.1 else None for c in changes),
         },
     )
+
+
+_OTHER_SERVERS = (32, 64, 128)  # cores of the servers of which notebook and verdict speak
 
 
 def _lost_cores(cores: float) -> float:
@@ -68,6 +72,7 @@ def lost_cores(cores: int) -> Truth:
             "all_cores": (FACTS["article.servers"].value * cores,),
             "servers": (FACTS["article.servers"].value * FACTS["article.loss"].value,),
             "threads": (lost * FACTS["fleet.threads_per_core"].value,),
+            **{f"fleet_{other}": (_lost_cores(other),) for other in _OTHER_SERVERS},
         },
     )
 
@@ -83,6 +88,7 @@ def price(cores: int) -> Truth:
             "per_server": (cost / FACTS["article.servers"].value,),
             "per_lost_server": (right * cores,),
             "thread": (right / FACTS["fleet.threads_per_core"].value,),
+            **{f"fleet_{other}": (price_at_which(cost, _lost_cores(other)),) for other in _OTHER_SERVERS},
         },
     )
 
@@ -91,7 +97,7 @@ NUMBERS: dict[str, Callable[..., Truth]] = {"01.reproduce": reproduce, "01.cores
 
 # --- designs --------------------------------------------------------------------------------------------------------
 
-_EXACT = 5e-4  # "exactly 10 %" as printed: 9.95 to 10.05 %
+_EXACT = 1e-3  # "exactly 10 %": 9.9 to 10.1 %, as the exercise says
 
 
 def ten_percent(answer: Any) -> tuple[str, dict[str, str]]:
@@ -111,7 +117,7 @@ def ten_percent(answer: Any) -> tuple[str, dict[str, str]]:
             return "sum", {**at, "sum": show(sum(mix), digits=4)}
         cpu, net, blk = (min(share, 1.0) for share in mix)
         lost = loss(share_cpu=cpu, share_net=net, share_blk=blk).loss
-        if abs(lost - FACTS["article.loss"].value) > _EXACT:
+        if abs(lost - FACTS["article.loss"].value) > _EXACT + 1e-9:
             key = "more" if lost < FACTS["article.loss"].value else "less"
             return key, {**at, "loss": show(lost, "%", 4)}
     if max(abs(a - b) for a, b in zip(mixes[0] or (), mixes[1] or (), strict=True)) < 0.01:

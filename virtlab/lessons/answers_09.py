@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
@@ -10,32 +11,36 @@ from virtlab.core.units import number
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
 from virtlab.lessons.mistakes import Truth
-from virtlab.paths import LADDER, Event, Path, budget_cycles, line_rate
+from virtlab.paths import LADDER, Event, Path, PathOptions, budget_cycles, line_rate
 
 _SOFTWARE = ("qemu", "qemu-ioeventfd", "vhost-net", "vhost-user")  # P1 to P4
 
 # --- predictions ----------------------------------------------------------------------------------------------------
 
 
-def _latencies() -> dict[str, float]:
-    return {id: path.latency(direction="tx").total_ns for id, path in LADDER.items()}
+def _there_and_back() -> dict[str, float]:
+    """The time in ns of one packet sent and one received, path by path, with the default options."""
+    return {
+        id: path.latency(direction="tx").total_ns + path.latency(direction="rx").total_ns for id, path in LADDER.items()
+    }
+
+
+def _host_ns(id: str, batch: int) -> float:
+    return LADDER[id].cpu(direction="tx", kick_batch=batch, interrupt_batch=batch, posted=False).host_ns_per_packet
 
 
 def _host_cpu_factor() -> float:
-    def host_ns(id: str) -> float:
-        return LADDER[id].cpu(direction="tx", kick_batch=32, interrupt_batch=32).host_ns_per_packet
-
-    return host_ns("vhost-net") / host_ns("sriov")
+    return _host_ns("vhost-net", 32) / _host_ns("sriov", 32)
 
 
-def _exits_factor() -> float:
-    return _exits(1) / _exits(32)
+def _batch_factor() -> float:
+    return _host_ns("vhost-net", 1) / _host_ns("vhost-net", 32)
 
 
 PREDICTIONS: dict[str, Callable[[], Any]] = {
-    "09.order": _latencies,
+    "09.order": _there_and_back,
     "09.cpu": _host_cpu_factor,
-    "09.factor": _exits_factor,
+    "09.factor": _batch_factor,
 }
 
 # --- numbers --------------------------------------------------------------------------------------------------------
@@ -53,8 +58,9 @@ def exits(batch: int) -> Truth:
         right,
         {
             "per_batch": tuple(r * batch for r in right),
-            "one_missing": (2 / batch, None, None),
-            "no_kick": (None, 1 / batch, 0.0),
+            "one_more": tuple(r + 1 / batch for r in right),
+            "one_missing": (right[0] - 1 / batch, None, None),
+            "no_kick": (None, right[1] - 1 / batch, 0.0),
             "apicv_halves": (None, None, right[0] / 2),
         },
     )
@@ -69,7 +75,15 @@ def first_batch(switches: int) -> Truth:
     right = next(b for b in count(1) if _switches(b) < switches)
     edge = _switches(1) / switches  # the batch at which it is exactly as many
     fraction = None if edge.is_integer() else edge
-    return Truth((float(right),), {"fraction": (fraction,), "before": (float(right - 1),)})
+    return Truth(
+        (float(right),),
+        {
+            "fraction": (fraction,),
+            "no_packet": ((-math.inf, math.nextafter(1, 0)),),
+            "before": ((1.0, right - 1.0),),
+            "also_false": ((float(right), math.inf),),
+        },
+    )
 
 
 def quarter(share: int, cores: int) -> Truth:
@@ -84,6 +98,7 @@ def quarter(share: int, cores: int) -> Truth:
             "guest_too": (both, None, None),
             "nothing": (None, 0.0, 0.0),
             "swapped": (None, card.guest_cores(rate), card.host_cores(rate)),
+            "share": (None, share / 100, share / 100),
             "vhost_host": (None, worker.host_cores(rate), worker.host_cores(rate)),
         },
     )
@@ -147,6 +162,9 @@ def no_exits(answer: Any) -> tuple[str, dict[str, str]]:
     path = path if isinstance(path, Path) else LADDER.get(path) if isinstance(path, str) else None
     if path is None:
         return "path", {"paths": ", ".join(LADDER)}
+    known = [name for name in PathOptions.model_fields if name != "direction"]
+    if unknown := sorted(set(options) - set(known)):
+        return "unknown_option", {"unknown": unknown[0][:40], "known": ", ".join(known)}
     causes, cores, interrupts = [], 0, 0.0
     for direction in ("tx", "rx"):
         try:

@@ -134,17 +134,27 @@ def parse(asked: Prediction, given: Any) -> Kept:
 
 
 def _parse_number(asked: Prediction, given: Any) -> float:
-    if isinstance(given, str):
-        # A field takes "30", "30 %" and "0,5"; a program gives a number.
-        text = given.strip().removesuffix(asked.unit).strip().replace(",", ".")
-        given = text if re.fullmatch(r"[+-]?(\d{1,15}\.?\d{0,15}|\.\d{1,15})(e[+-]?\d{1,2})?", text) else "?"
+    value = _typed(asked, given) if isinstance(given, str) else None if isinstance(given, bool) else given
     try:
-        value = math.nan if isinstance(given, bool) else float(given)
+        number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        value = math.nan
-    if not asked.low <= value <= asked.high:
-        raise ValueError(say("lessons.want_number", id=asked.id, range=range_text(asked), given=repr(given)[:60]))
-    return value
+        number = None
+    if number is None or not asked.low <= number <= asked.high:
+        key = "lessons.want_finite" if number is not None and not math.isfinite(number) else "lessons.want_number"
+        raise ValueError(say(key, id=asked.id, range=range_text(asked), given=repr(given)[:60]))
+    return number
+
+
+def _typed(asked: Prediction, given: str) -> float | None:
+    """What a field holds: "30", "30 %" or "0,5"; "1,000" where the range, too, is written with such a comma."""
+    text = given.strip()
+    if asked.unit != "1":
+        text = text.removesuffix(asked.unit).strip()
+    if asked.high >= 1000 and re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d{1,15})?", text):
+        text = text.replace(",", "")
+    text = text.replace(",", ".")
+    number = r"[+-]?(\d{1,15}\.?\d{0,15}|\.\d{1,15})(e[+-]?\d{1,3})?"
+    return float(text) if re.fullmatch(rf"{number}|[+-]?(inf|infinity|nan)", text, re.IGNORECASE) else None
 
 
 def range_text(asked: Prediction) -> str:
@@ -162,6 +172,14 @@ def kept_text(asked: Prediction, kept: Kept) -> str:
     if isinstance(kept, str):
         return asked.choice(kept).label
     return number_text(asked, kept)
+
+
+def kept_sentence(asked: Prediction, kept: Kept) -> str:
+    """What the form says when it has kept an answer. A share given for per cent is kept, and asked about."""
+    text = kept_text(asked, kept)
+    if asked.unit == "%" and isinstance(kept, float | int) and 0 < kept < 1:
+        return say("lessons.kept_share", kept=text, parts=show(100 * kept))
+    return say("lessons.kept", kept=text)
 
 
 def number_text(asked: Prediction, value: float) -> str:

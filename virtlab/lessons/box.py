@@ -61,7 +61,7 @@ class PredictionBox(Form):
     def _state(self, kept: book.Kept | None) -> str:
         if kept is None:
             return str(words("lessons.none_kept"))
-        return say("lessons.kept", kept=book.kept_text(self.asked, kept))
+        return book.kept_sentence(self.asked, kept)
 
     def refresh(self) -> None:
         """Shows what the book has kept."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from virtlab.core.table import Table
-from virtlab.core.units import number
+from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.lessons import book
 from virtlab.lessons.items import Prediction, answers, predictions
@@ -29,13 +28,17 @@ def compare(notebook: str) -> Table:
         mine = words("lessons.none_kept_short") if kept is None else book.kept_text(asked, kept)
         off = words("lessons.no_distance") if kept is None else distance(asked, kept, truth)
         rows.append((asked.label, mine, result_text(asked, truth), off))
-    return Table.of(words("lessons.compare_header"), rows, say("lessons.compare", notebook=notebook))
+    caption = say("lessons.compare", notebook=notebook)
+    for tie in sorted({asked.tie for asked in predictions(notebook) if asked.tie}):
+        caption += " " + say("lessons.compare_tie", tie=show(tie, "%"))
+    return Table.of(words("lessons.compare_header"), rows, caption)
 
 
 def result_text(asked: Prediction, truth: Any) -> str:
     """The result as a person reads it: a number, an interval, a choice with its number, an order with its ties."""
     if asked.kind == "order":
-        return " < ".join(" = ".join(asked.choice(k).label for k in tied) for tied in ties(truth))
+        same = " ≈ " if asked.tie else " = "
+        return " < ".join(same.join(asked.choice(k).label for k in group) for group in ties(truth, asked.tie))
     if asked.kind == "choice":
         return say("lessons.result_choice", label=chosen(asked, truth).label, value=_signed(asked, truth))
     low, high = _interval(truth)
@@ -47,7 +50,7 @@ def result_text(asked: Prediction, truth: Any) -> str:
 def distance(asked: Prediction, kept: book.Kept, truth: Any) -> str:
     """How far a prediction lies from the result, in words."""
     if isinstance(kept, tuple):
-        return _swaps(kept, truth)
+        return _swaps(kept, truth, asked.tie)
     if isinstance(kept, str):
         keys = [c.key for c in asked.choices]
         steps = abs(keys.index(kept) - keys.index(chosen(asked, truth).key))
@@ -64,16 +67,21 @@ def chosen(asked: Prediction, truth: float) -> Any:
     return next(c for c in asked.choices if c.low <= truth < c.high)
 
 
-def ties(truth: Mapping[str, float]) -> list[list[str]]:
-    """The keys in the order of their values; keys with the same value stand together."""
+def ties(truth: Mapping[str, float], tie: float = 0.0) -> list[list[str]]:
+    """The keys in the order of their values; keys as good as equal to the first of a group stand together."""
     order = sorted(truth, key=lambda k: truth[k])
     groups: list[list[str]] = []
     for key in order:
-        if groups and math.isclose(truth[groups[-1][0]], truth[key], rel_tol=1e-9):
+        if groups and tied(truth[groups[-1][0]], truth[key], tie):
             groups[-1].append(key)
         else:
             groups.append([key])
     return groups
+
+
+def tied(a: float, b: float, tie: float) -> bool:
+    """Whether two values (above 0) differ by less than the share ``tie`` of the smaller one."""
+    return max(a, b) < min(a, b) * (1 + max(tie, 1e-9))
 
 
 def _interval(truth: Any) -> Interval:
@@ -96,10 +104,9 @@ def _factor(kept: float, target: float) -> str:
     return say(key, factor=number(off, 2))
 
 
-def _swaps(kept: tuple[str, ...], truth: Mapping[str, float]) -> str:
-    place = {key: i for i, tied in enumerate(ties(truth)) for key in tied}
-    pairs = [(a, b) for a, b in itertools.combinations(kept, 2) if place[a] != place[b]]
-    swapped = sum(place[a] > place[b] for a, b in pairs)
+def _swaps(kept: tuple[str, ...], truth: Mapping[str, float], tie: float) -> str:
+    pairs = [(a, b) for a, b in itertools.combinations(kept, 2) if not tied(truth[a], truth[b], tie)]
+    swapped = sum(truth[a] > truth[b] for a, b in pairs)
     if swapped == 0:
         return words("lessons.in_order")
     return say("lessons.reversed" if swapped == len(pairs) else "lessons.swapped", swapped=swapped, pairs=len(pairs))

@@ -39,7 +39,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A question asked before the lab. ``choices`` are the answers of a choice, or the things to put in order."""
+    """A question asked before the lab. ``choices`` are the answers of a choice, or the things to put in order.
+
+    ``tie``: things to put in order count as equal when their values differ by less than this share (0.3 is 30 %).
+    """
 
     id: str
     kind: Literal["number", "choice", "order"]
@@ -48,7 +51,7 @@ class Prediction:
     unit: str = "1"
     low: float = 0.0
     high: float = 0.0
-    first: str = ""
+    tie: float = 0.0
     choices: tuple[Choice, ...] = ()
 
     def choice(self, key: str) -> Choice:
@@ -57,12 +60,16 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Part:
-    """One number of an answer: right within ``absolute``, or within ``relative`` of the true value."""
+    """One number of an answer: right within ``absolute``, or within ``relative`` of the true value.
+
+    ``bytes``: sizes or rates in bytes come in, so that a wrong answer may have mixed bits and bytes, kB and KiB.
+    """
 
     label: str
     unit: str
     relative: float = 0.0
     absolute: float = 0.0
+    bytes: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,15 +172,23 @@ def known(id: str, ids: tuple[str, ...], what: str) -> str:
     raise LookupError(say("lessons.unknown", what=what, id=repr(id)[:60], rest=rest))
 
 
+@functools.cache
+def path_names() -> Mapping[str, str]:
+    """What ``{P1}`` to ``{P7}`` in a text stand for: the titles of the paths of the ladder."""
+    from virtlab.paths import LADDER  # only when a text is shown
+
+    return {f"P{path.rung}": path.title for path in LADDER.values()}
+
+
 def make_prediction(entry: Mapping[str, Any], file: str) -> Prediction:
-    """A prediction from its entry. Raises LessonError."""
+    """A prediction from its entry, its words filled with the names of the paths. Raises LessonError."""
     _need(entry, file, ("id", "kind", "label", "help"))
     if entry["kind"] not in ("number", "choice", "order"):
         raise LessonError(f"{file}, entry {entry['id']}, field kind: must be number, choice or order")
     if (entry["kind"] == "number") == bool(entry.get("choices")):
         raise LessonError(f"{file}, entry {entry['id']}, field choices: a number has none, the others need them")
-    choices = tuple(_make(Choice, c, file, entry["id"]) for c in entry.get("choices", ()))
-    return _make(Prediction, {**entry, "choices": choices}, file)
+    choices = tuple(_make(Choice, _filled(c, path_names()), file, entry["id"]) for c in entry.get("choices", ()))
+    return _make(Prediction, {**_filled(entry, path_names()), "choices": choices}, file)
 
 
 def make_exercise(entry: Mapping[str, Any], seed: int, file: str) -> Exercise:
@@ -187,17 +202,19 @@ def make_exercise(entry: Mapping[str, Any], seed: int, file: str) -> Exercise:
     values = draw(entry["id"], entry.get("vary", {}), seed)
     names = entry.get("names", {})
     # A reader sees 1,000 and QEMU 4.2 where the program text has 1000 and qemu.
-    shown = {n: names.get(n, {}).get(str(v), v if isinstance(v, str) else number(v, 12)) for n, v in values.items()}
+    drawn = {n: names.get(n, {}).get(str(v), v if isinstance(v, str) else number(v, 12)) for n, v in values.items()}
+    shown = {**path_names(), **drawn}
     texts = {n: fill(entry[n], shown) for n in ("title", "text", "why")}
-    code = {n: fill(entry[n], values) for n in ("solution", "stub") if n in entry}
-    parts = ({n: fill(v, shown) if isinstance(v, str) else v for n, v in p.items()} for p in entry.get("part", ()))
+    solution = shown if entry["kind"] == "explain" else values  # there it is a text, else a program
+    code = {"solution": fill(entry["solution"], solution)}
+    code |= {"stub": fill(entry["stub"], values)} if "stub" in entry else {}
     return _make(Exercise, {
         **{n: v for n, v in entry.items() if n not in ("vary", "names", "part", "case")}, **texts, **code,
         "values": values,
         "hints": tuple(fill(h, shown) for h in entry["hints"]),
         "given": tuple(fill(g, values) for g in entry.get("given", ())),
-        "parts": tuple(_make(Part, p, file, entry["id"]) for p in parts),
-        "rubric": tuple(entry.get("rubric", ())),
+        "parts": tuple(_make(Part, _filled(p, shown), file, entry["id"]) for p in entry.get("part", ())),
+        "rubric": tuple(fill(r, shown) for r in entry.get("rubric", ())),
         "cases": tuple(_make(Case, c, file, entry["id"]) for c in entry.get("case", ())),
         "mistakes": {n: fill(m, shown) for n, m in entry.get("mistakes", {}).items()},
     }, file)  # fmt: skip
@@ -210,6 +227,10 @@ def draw(id: str, vary: Mapping[str, list[Value]], seed: int) -> dict[str, Value
         digest = hashlib.sha256(f"{id}/{name}/{seed}".encode()).digest()
         drawn[name] = values[int.from_bytes(digest[:8], "big") % len(values) if seed else 0]
     return drawn
+
+
+def _filled(fields: Mapping[str, Any], values: Mapping[str, object]) -> dict[str, Any]:
+    return {n: fill(v, values) if isinstance(v, str) else v for n, v in fields.items()}
 
 
 def _need(entry: Mapping[str, Any], file: str, names: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,10 +10,11 @@ from typing import Any, Literal
 from virtlab.core.words import say, words
 from virtlab.lessons import book
 from virtlab.lessons.items import Exercise, answers, find_exercise
-from virtlab.lessons.mistakes import Truth, as_number, diagnose, fits
+from virtlab.lessons.mistakes import Truth, as_number, diagnose, fits, is_infinite
 from virtlab.lessons.text import Note, fill, plain, to_html
 
 Status = Literal["right", "not yet", "not answered", "kept"]
+_FEWEST_WORDS = 15  # of an explanation, before the points to compare it with are shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,22 +64,30 @@ def _number(exercise: Exercise, answer: Any) -> tuple[Status, str]:
     parts, true = exercise.parts, truth(exercise)
     given = [answer] if len(parts) == 1 else _items(answer)
     if given is None or len(given) != len(parts):
-        return "not yet", say("lessons.want_numbers", count=len(parts), given=_type(answer))
+        gave = say("lessons.gave_type", type=_type(answer)) if given is None else say("lessons.gave", count=len(given))
+        return "not yet", say("lessons.want_numbers", count=len(parts), gave=gave)
     if all(g is ... or g is None for g in given):
         return "not answered", say("lessons.not_answered", id=exercise.id)
+    swapped = _swapped(given, true, exercise)
     complaints, right = [], 0
+    if swapped:
+        complaints.append(say("lessons.swapped_parts", one=swapped[0] + 1, other=swapped[1] + 1))
     for i, (value, part) in enumerate(zip(given, parts, strict=True)):
+        if i in swapped:
+            continue
         at = say("lessons.at_part", number=i + 1, label=part.label) if len(parts) > 1 else ""
         if value is ... or value is None:
             complaints.append(at + words("lessons.part_missing"))
             continue
         number = as_number(value)
-        if number is None:
+        if is_infinite(value):
+            complaints.append(at + words("lessons.not_finite"))
+        elif number is None:
             complaints.append(at + say("lessons.want_one_number", given=_type(value)))
         elif fits(number, true.right[i], part):
             right += 1
         else:
-            complaints.append(at + diagnose(number, true, i, part, exercise.mistakes))
+            complaints.append(at + _capital(diagnose(number, true, i, part, exercise.mistakes)))
     if not complaints:
         return "right", exercise.why
     if len(parts) == 1:
@@ -86,11 +96,25 @@ def _number(exercise: Exercise, answer: Any) -> tuple[Status, str]:
     return "not yet", lead + "\n\n" + "\n".join(f"- {c}" for c in complaints)
 
 
+def _swapped(given: list[Any], true: Truth, exercise: Exercise) -> tuple[int, ...]:
+    """The places of two wrong numbers, each of which would be right at the other's place; empty if there are none."""
+    numbers = [as_number(value) for value in given]
+
+    def at(i: int, j: int) -> bool:
+        number = numbers[i]
+        return number is not None and fits(number, true.right[j], exercise.parts[j])
+
+    pairs = itertools.combinations(range(len(numbers)), 2)
+    return next(((i, j) for i, j in pairs if at(i, j) and at(j, i) and not at(i, i) and not at(j, j)), ())
+
+
 def _explain(exercise: Exercise, answer: Any) -> tuple[Status, str]:
     if not isinstance(answer, str):
         return "not yet", say("lessons.want_text", given=_type(answer))
     if not answer.strip(" .\n\t…"):
         return "not answered", say("lessons.not_answered", id=exercise.id)
+    if len(answer.split()) < _FEWEST_WORDS:
+        return "not answered", words("lessons.too_short")
     points = "\n".join(f"- {point}" for point in exercise.rubric)
     return "kept", say("lessons.self_assess", count=len(exercise.rubric)) + "\n\n" + points + "\n\n" + exercise.why
 
@@ -119,7 +143,8 @@ def _debug(exercise: Exercise, answer: Any) -> tuple[Status, str]:
             return "not yet", say("lessons.call_nothing", call=call)
         unchanged = unchanged and _same(got, broken(*case.args))
         if not first and not _same(got, reference(*case.args)):
-            first = say("lessons.call_wrong", call=call, hint=case.hint)
+            hint = words("lessons.call_percent") if _is_percent(got, reference(*case.args)) else case.hint
+            first = say("lessons.call_wrong", call=call, hint=hint)
     if not first:
         return "right", exercise.why
     if unchanged:
@@ -152,6 +177,14 @@ def _same(got: Any, wanted: Any) -> bool:
         return members is not None and len(members) == len(wanted) and all(map(_same, members, wanted))
     number = as_number(got)
     return number is not None and abs(number - wanted) <= 1e-6 * max(1.0, abs(wanted))
+
+
+def _is_percent(got: Any, wanted: Any) -> bool:
+    return isinstance(wanted, int | float) and wanted != 0 and _same(got, 100 * wanted)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _type(value: Any) -> str:

@@ -7,38 +7,53 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from virtlab.core.units import number
 from virtlab.core.words import say, words
 from virtlab.lessons.items import Part
+
+Wrong = float | tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The true numbers of an exercise, and the numbers that its well-known mistakes lead to (one a part, or None)."""
+    """The true numbers of an exercise, and those that its well-known mistakes lead to.
+
+    A mistake has one entry a part: a number, an interval (both ends belong to it), or None where it cannot happen.
+    """
 
     right: tuple[float, ...]
-    wrong: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    wrong: Mapping[str, tuple[Wrong, ...]] = field(default_factory=dict)
 
 
-# Factor, and the words that belong to it. The nearest one is taken: 1000 and 1024 are told apart where they can be.
+# Factor, and the kind of mistake that it comes from; the factor itself is never said, for the answer would follow
+# from it. The nearest one is taken: 1000 and 1024 are told apart where they can be.
 _FACTORS: tuple[tuple[float, str], ...] = (
-    (2.0, "two"), (8.0, "eight"), (10.0, "ten"), (100.0, "hundred"), (1e3, "thousand"), (2.0**10, "kibi"),
-    (1e6, "million"), (2.0**20, "mebi"), (1e9, "billion"), (2.0**30, "gibi"), (1.024, "kibi_kilo"),
-    (2.0**20 / 1e6, "mebi_mega"), (2.0**30 / 1e9, "gibi_giga"),
+    (2.0, "twice"), (10.0, "per_cent"), (100.0, "share"), (1e3, "prefix"), (1e6, "prefix"), (1e9, "prefix"),
+)  # fmt: skip
+_BYTE_FACTORS: tuple[tuple[float, str], ...] = (  # only where bytes are in the question
+    (8.0, "bits"), (2.0**10, "binary"), (2.0**20, "binary"), (2.0**30, "binary"),
+    (1.024, "mixed"), (2.0**20 / 1e6, "mixed"), (2.0**30 / 1e9, "mixed"),
 )  # fmt: skip
 
 
 def as_number(given: Any) -> float | None:
     """``given`` as a finite float, or None for what is no number (a truth value, a text, a list, NaN ...)."""
+    value = _as_float(given)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def is_infinite(given: Any) -> bool:
+    """Whether ``given`` is a number, but infinite or NaN."""
+    value = _as_float(given)
+    return value is not None and not math.isfinite(value)
+
+
+def _as_float(given: Any) -> float | None:
     if isinstance(given, str | bytes) or type(given).__name__ in ("bool", "bool_"):  # NumPy has its own
         return None
     try:
-        if getattr(given, "shape", ()) != ():
-            return None
-        value = float(given)
+        return float(given) if getattr(given, "shape", ()) == () else None
     except Exception:  # a reader's own object may raise anything
         return None
-    return value if math.isfinite(value) else None
 
 
 def fits(given: float, truth: float, part: Part) -> bool:
@@ -52,8 +67,9 @@ def diagnose(given: float, truth: Truth, index: int, part: Part, own: Mapping[st
     ``own`` are the sentences of the exercise's own mistakes.
     """
     right = truth.right[index]
-    wrong = ((w[index], key) for key, w in truth.wrong.items())
-    named = [(abs(given - value), key) for value, key in wrong if value is not None and fits(given, value, part)]
+    wrong = [(w[index], key) for key, w in truth.wrong.items()]
+    named = [(abs(given - w), key) for w, key in wrong if isinstance(w, int | float) and fits(given, w, part)]
+    named = named or [(0.0, key) for w, key in wrong if isinstance(w, tuple) and w[0] <= given <= w[1]]
     if named:
         return own[min(named)[1]]
     if right == 0:
@@ -67,32 +83,28 @@ def diagnose(given: float, truth: Truth, index: int, part: Part, own: Mapping[st
         return str(words("lessons.mistake.rest"))
     if fits(1 / given, right, part):
         return str(words("lessons.mistake.inverse"))
-    return _factor(given, right, part, whole is not None) or _size(given / right)
+    return _factor(given, right, part) or _size(given, right, part)
 
 
-def _factor(given: float, right: float, part: Part, is_share: bool) -> str:
-    best: tuple[float, str, float, bool] | None = None
-    for factor, key in _FACTORS:
-        for high in (True, False):
-            tried = given / factor if high else given * factor
+def _factor(given: float, right: float, part: Part) -> str:
+    found = []
+    for factor, key in _FACTORS + (_BYTE_FACTORS if part.bytes else ()):
+        for side, tried in (("large", given / factor), ("small", given * factor)):
             if math.isfinite(tried) and fits(tried, right, part):
-                miss = abs(tried - right)
-                if best is None or miss < best[0]:
-                    best = (miss, key, factor, high)
-    if best is None:
+                found.append((abs(tried - right), key, side))
+    if not found:
         return ""
-    _, key, factor, high = best
-    if key == "hundred" and is_share:
-        return str(words("lessons.mistake.share" if not high else "lessons.mistake.percent"))
-    side = words("lessons.mistake.high" if high else "lessons.mistake.low")
-    return say("lessons.mistake.factor", side=side, factor=number(factor, 4), why=words(f"lessons.factor.{key}"))
+    _, key, side = min(found)
+    size = words(f"lessons.mistake.{'far_' if key in ('prefix', 'binary') else ''}{side}")
+    return say("lessons.mistake.factor", size=size, why=words(f"lessons.factor.{key}"))
 
 
-def _size(ratio: float) -> str:
+def _size(given: float, right: float, part: Part) -> str:
+    ratio = given / right
     off = max(ratio, 1 / ratio) if ratio > 1e-300 else math.inf
     side = "large" if ratio > 1 else "small"
-    if off < 1.1:
-        return str(words("lessons.mistake.near"))
+    if off < 1.1:  # below 1, a number with two decimals is often too coarse
+        return str(words("lessons.mistake.decimals" if part.unit == "1" and abs(right) < 1 else "lessons.mistake.near"))
     if off < 10:
         return str(words(f"lessons.mistake.too_{side}"))
     return str(words(f"lessons.mistake.far_too_{side}"))

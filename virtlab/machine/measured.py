@@ -92,7 +92,7 @@ class Facts:
 
     @property
     def busy(self) -> bool:
-        """Whether other programs competed for the CPUs, so that the numbers are too high."""
+        """Whether other programs competed for the CPUs, so that the computer looks slower than it is."""
         return self.waiting is not None and self.waiting > BUSY
 
 

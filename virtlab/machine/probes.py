@@ -156,7 +156,7 @@ def _pinned(cpu: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _partner(cpu: int) -> Iterator[tuple[int, int]]:
-    """A process on ``cpu`` that answers each byte, as the ends of its two pipes. A fork would copy a kernel's threads."""
+    """A process on ``cpu`` that answers each byte, as (write end, read end). No fork: a notebook has threads."""
     command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("pong.py")), str(cpu), str(_PARTNER_SECONDS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         try:
