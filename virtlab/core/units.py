@@ -31,7 +31,8 @@ def show(value: float, unit: str = "1", digits: int = 3) -> str:
     """``value`` in ``unit`` as a person reads it, with ``digits`` significant digits.
 
     Times scale to ns, µs, ms or s, sizes to powers of 1024 (MiB), rates to powers of 1000.
-    Unit ``"1"`` is a bare number, ``"%"`` and ``"share"`` show a share (0.1 -> 10 %). Any other unit is appended as it stands.
+    Unit ``"1"`` is a bare number, ``"%"`` and ``"share"`` show a share (0.1 -> 10 %). Any other unit is
+    appended as it stands.
     """
     if value is None or math.isnan(value):
         return "unknown"

@@ -60,9 +60,7 @@ class LoadPicture(Picture[LoadResult]):
 
         self._kept = tail.plot([], [], **ghost_style(look))[0]
         self._curve = tail.plot([], [], **model_style(look))[0]
-        self._marks = {
-            key: tail.plot([1], [share], "o", color=look.ink, markersize=8)[0] for share, key in _QUANTILES
-        }  # fmt: skip
+        self._marks = tail.plot([1] * len(_QUANTILES), [s for s, _ in _QUANTILES], "o", color=look.ink, markersize=8)[0]
         self._notes = {key: tail.text(1, share, "", fontsize=SIZE["note"], color=look.ink, va="bottom")
                        for share, key in _QUANTILES}  # fmt: skip
         rows = {key: len(BARS) - 1 - i for i, key in enumerate(BARS)}
@@ -72,7 +70,7 @@ class LoadPicture(Picture[LoadResult]):
                        for key, y in rows.items()}  # fmt: skip
         self._values = {key: busy.text(0, y, "", va="center", fontsize=SIZE["note"], color=look.ink)
                         for key, y in rows.items()}  # fmt: skip
-        return [self._kept, self._curve, *self._marks.values(), *self._notes.values(), *self._bars.values(),
+        return [self._kept, self._curve, self._marks, *self._notes.values(), *self._bars.values(),
                 *self._names.values(), *self._values.values()]  # fmt: skip
 
     def show(self, result: LoadResult, kept: LoadResult | None = None, prediction: Any = None) -> None:
@@ -81,9 +79,9 @@ class LoadPicture(Picture[LoadResult]):
             if shown is not None:
                 some = shown.slower > 0
                 line.set_data(EDGES_NS[some] / 1e3, shown.slower[some])
+        self._marks.set_xdata([result.quantiles_ns[key] / 1e3 for _, key in _QUANTILES])
         for _, key in _QUANTILES:
             x = result.quantiles_ns[key] / 1e3
-            self._marks[key].set_xdata([x])
             self._notes[key].set_x(x * 1.15)
             self._notes[key].set_text(f"{words(f'load.{key}_short')} {show(x * 1e3, 'ns')}")
         for key in BARS:

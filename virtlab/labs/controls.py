@@ -22,12 +22,12 @@ class Control:
         self.spec = spec
         self._on_move = on_move
         self._showing = False
-        self._stops = _stops(spec) if spec.log else []
+        self._stops = _stops(spec) if spec.log or spec.kind == "float" else []
         self.inputs: list[Any] = _inputs(spec, self._stops)
         for widget in self.inputs:
             widget.observe(self._moved, names="value")
         help_text = widgets.HTML(f'<small style="opacity:.75">{html.escape(spec.help)}</small>')
-        self.row = widgets.VBox([widgets.HBox(self.inputs, layout=widgets.Layout(flex_flow="row wrap")), help_text])
+        self.row = widgets.HBox([*self.inputs, help_text], layout=widgets.Layout(flex_flow="row wrap"))
         self.row.add_class("virtlab-control")
 
     def show(self, value: Any) -> None:
@@ -48,15 +48,25 @@ class Control:
             return value
         above = min(bisect.bisect_left(self._stops, value), len(self._stops) - 1)
         below = max(above - 1, 0)
-        return below if value * value < self._stops[below] * self._stops[above] else above  # the nearer in proportion
+        low, high = self._stops[below], self._stops[above]
+        nearer_below = value * value < low * high if self.spec.log else value - low < high - value
+        return below if nearer_below else above
 
     def _from_widget(self, widget: Any, shown: Any) -> Any:
         return self._stops[shown] if self._stops and widget is self.inputs[1] else shown
 
 
 def _stops(spec: Spec) -> list[Any]:
-    """The values at the positions of a logarithmic slider, no two alike: each press of a key then moves the picture."""
+    """The values at the positions of a slider, no two alike: each press of a key then moves the picture.
+
+    A slider over positions, not over values: a front end rounds a slider's value to its step and sends that back, so
+    that a value set by code, or a default, would change by being shown.
+    """
     assert spec.low is not None and spec.high is not None
+    if not spec.log:
+        step = spec.step or float(f"{(spec.high - spec.low) / 100:.0e}")  # one digit: round values
+        count = round((spec.high - spec.low) / step)
+        return sorted({spec.low, spec.high, spec.default, *(round(spec.low + i * step, 12) for i in range(count))})
     ratio = spec.high / spec.low
     between = [spec.low * ratio ** (i / _STEPS) for i in range(1, _STEPS)]
     whole = spec.kind == "int"
@@ -65,13 +75,13 @@ def _stops(spec: Spec) -> list[Any]:
 
 
 def _inputs(spec: Spec, stops: list[Any]) -> list[Any]:
-    unit = "" if spec.unit == "1" else f" [{spec.unit}]"
+    unit = "" if spec.unit in ("1", "share") or spec.kind in ("bool", "choice") else f" [{spec.unit}]"
     named: dict[str, Any] = {"description": spec.label + unit, "style": _WIDE, "tooltip": spec.help}
     if spec.kind == "bool":
         return [widgets.Checkbox(value=spec.default, indent=False, **named)]
     if spec.kind == "choice":
         options = [(spec.choice_label(c), c) for c in spec.choices]
-        return [widgets.Dropdown(options=options, value=spec.default, **named)]
+        return [widgets.Dropdown(options=options, value=spec.default, layout=widgets.Layout(width="30em"), **named)]
     if spec.low is None or spec.high is None or spec.default is None:
         raise TypeError(f"a lab cannot show parameter '{spec.name}': it has no range or no default of its own")
     span = {"min": spec.low, "max": spec.high, "value": spec.default}
@@ -84,5 +94,5 @@ def _inputs(spec: Spec, stops: list[Any]) -> list[Any]:
     if stops:
         slider = widgets.IntSlider(min=0, max=len(stops) - 1, value=0, **look)  # ``show`` sets it before it is seen
     else:
-        slider = (widgets.IntSlider if whole else widgets.FloatSlider)(**span, step=step, **look)
+        slider = widgets.IntSlider(**span, **look)
     return [number, slider]

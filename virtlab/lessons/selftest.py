@@ -102,7 +102,7 @@ class SelfTest(Form):
                 rows += [widgets.HTML(f"<p>{inline(question.text)}</p>"), self.fields[question.id]]
         self.button = widgets.Button(
             description=words("lessons.selftest.button"), tooltip=words("lessons.selftest.button_help"),
-            layout=widgets.Layout(width="auto"),
+            layout=widgets.Layout(width="max-content"),
         )  # fmt: skip
         self.button.on_click(lambda _: self._clicked())
         self.result = widgets.HTML()

@@ -162,8 +162,13 @@ def simulate(
     )  # fmt: skip
     delivered = run.departure_ns >= 0
     # Work aside keeps its server busy, after the packet has left it.
-    aside = sum(ns * factor[k] for ns, k in zip(s.aside, (0, 1, 2), strict=True))
-    latency = (run.latency_ns - aside)[delivered] + s.passing
+    latency = run.departure_ns - (run.arrival_ns - s.passing)
+    for ns, one in zip(s.aside, factor, strict=False):
+        if ns:
+            latency -= ns * one
+    arrival = run.arrival_ns
+    if run.dropped:
+        latency, arrival = latency[delivered], arrival[delivered]
     p50, p99, p999 = _quantiles(latency, (0.5, 0.99, 0.999))
     horizon = run.end_ns or 1.0
     return Simulation(
@@ -185,7 +190,7 @@ def simulate(
             "consumer": run.consumer_busy_ns / horizon,
         },
         latency_ns=latency,
-        arrival_ns=run.arrival_ns[delivered],
+        arrival_ns=arrival,
     )
 
 
