@@ -211,7 +211,7 @@ def test_every_question_refuses_wrong_options_in_one_sentence(ask, given_, messa
 
 @pytest.mark.parametrize("ask", ["latency", "cpu", "capacity", "simulate"])
 def test_an_unknown_set_of_costs_is_answered_with_those_that_exist(ask):
-    with pytest.raises(ValueError, match="costs must be one of qemu-2012, qemu-2012-mmio, amd-2020-floor, or a Costs object"):
+    with pytest.raises(ValueError, match="costs must be one of qemu-2012, .*, amd-2020-floor, or a Costs object"):
         getattr(LADDER["vhost-net"], ask)(costs="intel")
 
 

@@ -75,7 +75,7 @@ class Spec:
             return "True or False"
         if self.kind == "choice":
             return " or ".join(str(c) for c in self.choices)
-        unit = "" if self.unit == "1" else f" {self.unit}"
+        unit = "" if self.unit in ("1", "share") else f" {self.unit}"
         if self.follows:
             unit += f", or None to follow {self.follows}"
         return f"{_plain(self.low)} to {_plain(self.high)}{unit}"

@@ -17,7 +17,7 @@ Theme = Literal["light", "dark"]
 
 #: Hatches repeat what the colours say, for grey printing.
 HATCH: Mapping[str, str] = {
-    "guest": "", "kvm": "///", "qemu": "xxx", "host": "...", "poller": "\\\\\\", "card": "", "pcie": "--", "wire": "++",
+    "guest": "", "kvm": "///", "qemu": "xxx", "host": "...", "poller": "\\\\\\", "card": "||", "pcie": "--", "wire": "++",
 }  # fmt: skip
 
 
@@ -34,8 +34,16 @@ class Look:
 
     def text_on(self, colour: str) -> str:
         """Black or white, whichever is easier to read on ``colour``."""
-        r, g, b = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-        return "#000000" if 0.299 * r + 0.587 * g + 0.114 * b > 0.55 else "#ffffff"
+        return "#000000" if _brightness(colour) > 0.55 else "#ffffff"
+
+    def line_on(self, colour: str) -> str:
+        """Ink, or paper where ink would not be seen on ``colour``."""
+        return self.ink if abs(_brightness(self.ink) - _brightness(colour)) > 0.1 else self.paper
+
+
+def _brightness(colour: str) -> float:
+    r, g, b = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return 0.299 * r + 0.587 * g + 0.114 * b
 
 
 LOOKS: Mapping[str, Look] = {
@@ -75,7 +83,8 @@ def dress(axes: Axes, look: Look, *, title: str = "", x: str = "", y: str = "", 
 
 def place_style(look: Look, place: str) -> dict[str, Any]:
     """Fill, edge and hatch of a bar or box that stands for a place."""
-    return {"facecolor": look.place[place], "edgecolor": look.ink, "linewidth": 0.8, "hatch": HATCH[place]}
+    fill = look.place[place]
+    return {"facecolor": fill, "edgecolor": look.line_on(fill), "linewidth": 0.8, "hatch": HATCH[place]}
 
 
 def model_style(look: Look, **more: Any) -> dict[str, Any]:

@@ -32,7 +32,8 @@ class PredictionBox(Form):
         self.asked = asked
         self.fields = _fields(asked)
         self.button = widgets.Button(
-            description=words("lessons.keep"), tooltip=words("lessons.keep_help"), layout=widgets.Layout(width="max-content")
+            description=words("lessons.keep"), tooltip=words("lessons.keep_help"),
+            layout=widgets.Layout(width="max-content"),
         )
         self.button.on_click(lambda _: self._clicked())
         self.status = widgets.HTML()
