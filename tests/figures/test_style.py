@@ -87,9 +87,3 @@ def test_text_is_easy_to_read(theme):
     assert contrast(look.faint, look.paper) >= 4.5, "quiet text is text too"
 
 
-@themes
-@pytest.mark.parametrize("place", PLACES)
-def test_text_on_a_place_is_readable(theme, place):
-    look = LOOKS[theme]
-    colour = look.place[place]
-    assert contrast(look.text_on(colour), colour) >= 3

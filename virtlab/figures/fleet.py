@@ -81,10 +81,12 @@ class FleetPicture(Picture[FleetPictureResult]):
                 lines[1].set_data(self._price, self._price * max(fleet.lost_cores, 1e-3))
         places = ((result.servers, result.lost_cores, "cores"), (result.core_year_usd, result.usd_per_year, "USD"))
         for point, note, (x, y, unit) in zip(self._points, self._notes, places, strict=True):
-            y_drawn = max(y, 1e-3)
+            low, high = note.axes.get_ylim()
+            y_drawn = min(max(y, low), high)  # what lies beyond is drawn at the edge; its number stands beside it
             point.set_data([x], [y_drawn])
             note.set_text(f"  {show(y, unit)}  ")
             # The lines rise, so there is room at the upper left, and for points far left at the lower right.
             far_left = x < (1e5 if unit == "cores" else 100)
-            note.set_position((x, y_drawn / 1.6 if far_left else y_drawn * 1.6))
-            note.set(ha="left" if far_left else "right", va="top" if far_left else "bottom")
+            below = far_left and y_drawn > 3 * low or y_drawn * 30 > high
+            note.set_position((x, y_drawn / 1.6 if below else y_drawn * 1.6))
+            note.set(ha="left" if far_left else "right", va="top" if below else "bottom")

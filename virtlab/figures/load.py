@@ -46,17 +46,19 @@ class LoadPicture(Picture[LoadResult]):
         tail = self.figure.add_axes((0.09, 0.17, 0.5, 0.7))
         busy = self.figure.add_axes((0.76, 0.17, 0.2, 0.7))
         dress(tail, look, title=words("load.tail_title"), x=words("load.tail_x"), y=words("load.tail_y"), grid="both")
-        tail.set(xscale="log", yscale="log", xlim=(1, 1e6), ylim=(1e-4, 1.2))
+        tail.set(xscale="log", yscale="log", xlim=(1, 1e6), ylim=(8e-5, 1.2))
         tail.set_xticks([1, 10, 100, 1e3, 1e4, 1e5, 1e6], ["1 µs", "10", "100", "1 ms", "10", "100", "1 s"])
         tail.set_yticks([1, 0.1, 0.01, 1e-3, 1e-4], ["all", "10 %", "1 %", "0.1 %", "0.01 %"])
         tail.minorticks_off()
+        tail.tick_params(axis="x", pad=9)
         dress(busy, look, title=words("load.busy_title"), x=words("load.busy_x"))
         busy.set(xlim=(0, 1.25), ylim=(-0.6, len(BARS) - 0.4), yticks=range(len(BARS) - 1, -1, -1), xticks=[0, 0.5, 1])
         busy.set_xticklabels(["0", "50 %", "100 %"])
         busy.set_yticklabels(["" for _ in BARS])
         busy.axvline(1, color=look.faint, linewidth=1.5)
         handles = [Line2D([], [], **model_style(look)), Line2D([], [], **ghost_style(look))]
-        legend(tail, look, handles, [words("lab.model"), words("lab.kept")], loc="upper right")
+        legend(tail, look, handles, [words("lab.model"), words("lab.kept")], loc="upper right",
+               bbox_to_anchor=(1.02, -0.12), ncols=2)  # fmt: skip
 
         self._kept = tail.plot([], [], **ghost_style(look))[0]
         self._curve = tail.plot([], [], **model_style(look))[0]
@@ -82,7 +84,9 @@ class LoadPicture(Picture[LoadResult]):
         self._marks.set_xdata([result.quantiles_ns[key] / 1e3 for _, key in _QUANTILES])
         for _, key in _QUANTILES:
             x = result.quantiles_ns[key] / 1e3
-            self._notes[key].set_x(x * 1.15)
+            far = x > 1e4  # then there is room on the other side only, below the curve
+            self._notes[key].set_x(x / 1.15 if far else x * 1.15)
+            self._notes[key].set(ha="right" if far else "left", va="top" if far else "bottom")
             self._notes[key].set_text(f"{words(f'load.{key}_short')} {show(x * 1e3, 'ns')}")
         for key in BARS:
             load = result.busy[key]

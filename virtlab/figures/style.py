@@ -32,18 +32,16 @@ class Look:
     grid: str
     place: Mapping[str, str]
 
-    def text_on(self, colour: str) -> str:
-        """Black or white, whichever is easier to read on ``colour``."""
-        return "#000000" if _brightness(colour) > 0.55 else "#ffffff"
-
     def line_on(self, colour: str) -> str:
         """Ink, or paper where ink would not be seen on ``colour``."""
-        return self.ink if abs(_brightness(self.ink) - _brightness(colour)) > 0.1 else self.paper
+        light, dark = sorted((_luminance(self.ink), _luminance(colour)), reverse=True)
+        return self.ink if (light + 0.05) / (dark + 0.05) > 1.5 else self.paper
 
 
-def _brightness(colour: str) -> float:
-    r, g, b = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return 0.299 * r + 0.587 * g + 0.114 * b
+def _luminance(colour: str) -> float:
+    """Relative luminance (WCAG, with the power 2.2)."""
+    r, g, b = ((int(colour[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
 
 LOOKS: Mapping[str, Look] = {

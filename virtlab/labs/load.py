@@ -98,6 +98,7 @@ class LoadLab(Lab):
             dropped=show(result.dropped_share, "%", 2),
             host=number(result.busy["host_cores"], 2),
             guest=number(result.busy["guest_cores"], 2),
+            batch=say("ladder.batch_one" if setting.batch == 1 else "ladder.batch_many", n=setting.batch),
             capacity=show(result.capacity_packets_per_s, "packets/s", 2),
             **{k: show(v, "ns", 2) for k, v in result.quantiles_ns.items()},
         )
