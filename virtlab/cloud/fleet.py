@@ -8,7 +8,7 @@ from typing import Any
 
 from virtlab.cloud.efficiency import is_number
 from virtlab.core.parameter import Parameters, parameter
-from virtlab.core.table import Table
+from virtlab.core.table import Shown, Table
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -25,7 +25,7 @@ class Fleet(Parameters):
 
 
 @dataclass(frozen=True, repr=False)
-class FleetResult:
+class FleetResult(Shown):
     """What the fleet loses. ``lost_threads`` are hardware threads, ``lost_servers`` whole servers' worth of cores."""
 
     fleet: Fleet
@@ -58,14 +58,6 @@ class FleetResult:
         )
         names = [words(f"cloud.fleet.{key}") for key in ("all", "cores", "threads", "servers", "usd")]
         return Table.of(words("cloud.fleet.header"), zip(names, figures, strict=True), self.sentence(), numeric=[1])
-
-    def __str__(self) -> str:
-        return str(self.table())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
 
 
 def lost(fleet: Fleet | None = None, /, **changes: Any) -> FleetResult:

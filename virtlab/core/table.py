@@ -54,3 +54,19 @@ class Table:
         caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
         body = "".join(row("td", r) for r in self.rows)
         return f"<table>{caption}<thead>{row('th', self.headers)}</thead><tbody>{body}</tbody></table>"
+
+
+class Shown:
+    """Base of results that print as their table, as text and as HTML."""
+
+    def table(self) -> Table:
+        """The result as rows; a subclass writes it."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()

@@ -7,27 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from virtlab.core.table import Table
+from virtlab.core.table import Shown, Table
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.paths.steps import Place, Server
 
 CopyScope = Literal["host", "guest", "host+guest", "host+guest+dma"]
-
-
-class Shown:
-    """Prints as its table, as text and as HTML."""
-
-    def table(self) -> Table:
-        raise NotImplementedError
-
-    def __str__(self) -> str:
-        return str(self.table())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
 
 
 @dataclass(frozen=True, repr=False)

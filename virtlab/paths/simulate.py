@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from virtlab.core.jit import have_numba
 from virtlab.core.parameter import ParameterError, Parameters, parameter, unknown
-from virtlab.core.table import Table
+from virtlab.core.table import Shown, Table
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -19,7 +19,6 @@ from virtlab.paths.costs import Costs
 from virtlab.paths.kernels import run_path
 from virtlab.paths.options import PathOptions
 from virtlab.paths.path import Path, costs_of, options_of, shared_by
-from virtlab.paths.results import Shown
 from virtlab.paths.steps import Server, Step
 
 Floats = NDArray[np.float64]
