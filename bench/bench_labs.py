@@ -6,6 +6,7 @@ settings, in turns, so that a slow moment of the machine hits both.
 
 from __future__ import annotations
 
+import ast
 import json
 import statistics
 import time
@@ -92,7 +93,7 @@ class Kernel:
         if errors:
             raise RuntimeError(errors[0])
         text = reply["content"]["user_expressions"]["value"]["data"]["text/plain"]
-        return json.loads(text[1:-1].replace("\\\\", "\\"))
+        return json.loads(ast.literal_eval(text))
 
     def move(self, model: str, state: dict[str, Any], times: Times) -> None:
         """Sends one change of a widget, and waits until the kernel is idle again."""

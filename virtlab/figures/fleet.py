@@ -67,9 +67,11 @@ class FleetPicture(Picture[FleetPictureResult]):
         self._x, self._price = np.array([1e4, 1e7]), np.array([20.0, 4000.0])
         self._ghosts = [axes.plot([], [], **ghost_style(look))[0] for axes in (cores, money)]
         self._lines = [axes.plot([], [], **model_style(look))[0] for axes in (cores, money)]
-        self._points = [axes.plot([], [], "o", color=look.ink, markersize=12)[0] for axes in (cores, money)]
+        self._points = [axes.plot([], [], "o", color=look.ink, markersize=12, clip_on=False)[0]
+                        for axes in (cores, money)]  # fmt: skip
         self._notes = [axes.text(1, 1, "", fontsize=SIZE["note"], color=look.ink, ha="right", va="bottom")
                        for axes in (cores, money)]  # fmt: skip
+        self._limits = {"cores": cores.get_ylim(), "USD": money.get_ylim()}
         return [*self._ghosts, *self._lines, *self._points, *self._notes]
 
     def show(self, result: FleetPictureResult, kept: FleetPictureResult | None = None, prediction: Any = None) -> None:
@@ -81,7 +83,7 @@ class FleetPicture(Picture[FleetPictureResult]):
                 lines[1].set_data(self._price, self._price * max(fleet.lost_cores, 1e-3))
         places = ((result.servers, result.lost_cores, "cores"), (result.core_year_usd, result.usd_per_year, "USD"))
         for point, note, (x, y, unit) in zip(self._points, self._notes, places, strict=True):
-            low, high = note.axes.get_ylim()
+            low, high = self._limits[unit]
             y_drawn = min(max(y, low), high)  # what lies beyond is drawn at the edge; its number stands beside it
             point.set_data([x], [y_drawn])
             note.set_text(f"  {show(y, unit)}  ")

@@ -17,7 +17,8 @@ Theme = Literal["light", "dark"]
 
 #: Hatches repeat what the colours say, for grey printing.
 HATCH: Mapping[str, str] = {
-    "guest": "", "kvm": "///", "qemu": "xxx", "host": "...", "poller": "\\\\\\", "card": "||", "pcie": "--", "wire": "++",
+    "guest": "", "kvm": "///", "qemu": "xxx", "host": "...", "poller": "\\\\\\", "card": "||", "pcie": "--",
+    "wire": "++",
 }  # fmt: skip
 
 

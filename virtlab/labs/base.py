@@ -92,7 +92,7 @@ class Lab(widgets.VBox):
         for name in self._specs:
             setattr(self, name, getattr(start, name))
         self.observe(self._changed, names=list(self._specs))
-        self.observe(self._theme_changed, names=["theme"])
+        self.observe(self._wear_theme, names=["theme"])
         self._busy = False
         _close_earlier(self)
         self._refresh()
@@ -155,6 +155,9 @@ class Lab(widgets.VBox):
         changed = {n: getattr(self, n) for n, s in self._specs.items() if getattr(self, n) != s.default}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in changed.items())})"
 
+    def __repr__(self) -> str:
+        return self.as_python()
+
     @property
     def png(self) -> bytes:
         """The picture as it is shown."""
@@ -191,7 +194,7 @@ class Lab(widgets.VBox):
         if not self._busy:
             self._refresh()
 
-    def _theme_changed(self, _change: Any) -> None:
+    def _wear_theme(self, _change: Any) -> None:
         self._picture = self._draw_anew()
         self._refresh()
 
