@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 _PHASES = 4  # a letter is drawn once for each quarter of a pixel that it may begin at
-_LINES = 500  # lines that a font remembers
+_LINES = 500  # lines and places that are remembered
 _BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}
 _EDGE = 3  # pixels around a letter that it may touch
 
@@ -33,6 +34,7 @@ class Letters:
         self._figure, self._renderer = figure, renderer
         self._fonts: dict[Any, _Font] = {}
         self._font_of: dict[int, _Font] = {}
+        self._places: dict[tuple[Any, ...], tuple[float, float]] = {}
 
     def draw(self, pixels: Pixels, text: Text) -> None:
         """Draws ``text`` into uint8[height, width, 4]. Several lines, turned text and formulas go the slow way."""
@@ -44,7 +46,7 @@ class Letters:
             return
         font = self._font_of.get(id(text)) or self._font(text)
         line = font.line(pixels, content)
-        x, y = text.get_transform().transform(text.get_position())
+        x, y = self._place(text)
         left = round(x - _BEFORE[text.get_horizontalalignment()] * line.width)
         baseline = pixels.shape[0] - round(y + font.rise[text.get_verticalalignment()])
         if (box := text.get_bbox_patch()) is not None:
@@ -54,6 +56,16 @@ class Letters:
             right = left + round(line.width) + pad
             pixels[max(top, 0) : max(bottom, 0), max(left - pad, 0) : max(right, 0)] = _bytes(box.get_facecolor())
         _lay(pixels, line.cover, baseline - font.above + line.top, left - _EDGE, _bytes(text.get_color()))
+
+    def _place(self, text: Text) -> tuple[float, float]:
+        """Where the text is, in pixels from the lower left. The axes of a picture stay where they are."""
+        key = id(text), *text.get_position()
+        if key not in self._places:
+            if len(self._places) >= _LINES:
+                self._places.clear()
+            x, y = text.get_transform().transform(text.get_position())
+            self._places[key] = float(x), float(y)
+        return self._places[key]
 
     def _font(self, text: Text) -> _Font:
         properties = text.get_fontproperties()
@@ -123,6 +135,7 @@ class _Font:
         return self._advances[token]
 
 
+@functools.lru_cache
 def _bytes(colour: Any) -> Pixels:
     return np.array([*(round(255 * c) for c in to_rgb(colour)), 255], np.uint8)
 

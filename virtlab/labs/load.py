@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from virtlab.core.jit import have_numba
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
@@ -15,6 +16,8 @@ from virtlab.labs.base import Lab
 from virtlab.labs.journey import PathId
 from virtlab.labs.ladder import INTERRUPTS, Interrupts
 from virtlab.paths import LADDER, CpuBill, Load, Path, PathOptions, Simulation
+
+PACKETS = 60_000  # of one move of a slider: the slowest thousandth of them is 60
 
 
 class LoadSetting(Parameters):
@@ -66,7 +69,7 @@ class LoadLab(Lab):
 
     def solve(self, setting: LoadSetting) -> LoadResult:
         path, options = LADDER[setting.path], setting.options()
-        run = path.simulate(options, load=setting.load())
+        run = path.simulate(options, load=setting.load(), packets=PACKETS if have_numba() else None)
         host_ns, guest_ns, poll = _bill(path, options, run)
         # Counting into bins of the logarithm is several times as fast as sorting.
         first, second = np.log10(EDGES_NS[:2])
