@@ -50,13 +50,13 @@ def outside(picture, texts, slack=1):
     return found
 
 
-def overlapping(texts, slack=1):
-    """Pairs of texts that lie on each other."""
+def overlapping(texts, slack=1, gap=4):
+    """Pairs of texts that lie on each other, or have less than ``gap`` pixels between them on one line."""
     found = []
     for i, (one, a) in enumerate(texts):
         for other, b in texts[i + 1 :]:
             across = min(a.x1, b.x1) - max(a.x0, b.x0)
             along = min(a.y1, b.y1) - max(a.y0, b.y0)
-            if across > slack and along > slack:
+            if across > -gap and along > slack:
                 found.append((one, other))
     return found

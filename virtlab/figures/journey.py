@@ -43,22 +43,22 @@ class JourneyResult:
 class JourneyPicture(Picture[JourneyResult]):
     """Lanes on the left with the packet's way, the steps with their times on the right."""
 
-    size_px = (1040, 660)
+    size_px = (1040, 600)
 
     def build(self) -> Sequence[Artist]:
         look = self.look
         axes = self.figure.add_axes((0.01, 0.02, 0.98, 0.96))
-        axes.set(xlim=(0, 1040), ylim=(650, 0))
+        axes.set(xlim=(0, 1040), ylim=(590, 0))
         axes.axis("off")
         self._lane = {place: 34 + 62 * i for i, place in enumerate(PLACES)}
-        self._top, self._pitch = 104, 26
+        self._top, self._pitch = 98, 25
         for place, x in self._lane.items():
             style = place_style(look, place)
             axes.add_patch(FancyBboxPatch((x - 24, 46), 48, 16, boxstyle="round,pad=3", **style))
             axes.text(x, 38, words(f"place.{place}").replace(" ", "\n"), ha="center", va="bottom",
                       fontsize=SIZE["note"], color=look.ink)  # fmt: skip
-            axes.plot([x, x], [72, 640], color=look.grid, linewidth=1.2, zorder=0)
-        for x, key, side in ((520, "step", "left"), (760, "causes", "left"), (1035, "per_packet", "right")):
+            axes.plot([x, x], [72, 588], color=look.grid, linewidth=1.2, zorder=0)
+        for x, key, side in ((520, "step", "left"), (774, "causes", "left"), (1035, "per_packet", "right")):
             axes.text(x, 60, words(f"journey.{key}"), ha=side, fontsize=SIZE["label"], color=look.faint)
         self._ghost = axes.plot([], [], **ghost_style(look))[0]
         self._line = axes.plot([], [], color=look.ink, linewidth=2, zorder=2)[0]
@@ -68,7 +68,7 @@ class JourneyPicture(Picture[JourneyResult]):
         def column(x: float, side: Any) -> list[Any]:
             return [axes.text(x, y, "", ha=side, va="center", fontsize=SIZE["tick"]) for y in rows]
 
-        self._names, self._tags, self._times = column(520, "left"), column(760, "left"), column(1035, "right")
+        self._names, self._tags, self._times = column(520, "left"), column(774, "left"), column(1035, "right")
         return [self._ghost, self._line, self._dots, *self._names, *self._tags, *self._times]
 
     def show(self, result: JourneyResult, kept: JourneyResult | None = None, prediction: Any = None) -> None:

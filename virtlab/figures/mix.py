@@ -122,7 +122,9 @@ class MixPicture(Picture[MixPictureResult]):
             name.set_color(colour)
             value = self._values[row.key]
             value.set_text(("◂ " if row.loss < LEAST else "") + show(row.loss, "%"))
-            value.set_x(max(row.loss, LEAST) + 0.025)
+            right = row.loss < 0.85  # beyond, there is no room on the right
+            value.set_x(max(row.loss, LEAST) + (0.03 if right else -0.03))
+            value.set_horizontalalignment("left" if right else "right")
             value.set_color(colour)
         y = self._row
         self._bars.set_segments([[(max(r.low, LEAST), y[r.key]), (max(r.high, LEAST), y[r.key])] for r in result.rows])
