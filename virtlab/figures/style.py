@@ -108,12 +108,6 @@ def ghost_style(look: Look, **more: Any) -> dict[str, Any]:
     return {"color": look.faint, "linewidth": 2.0, "linestyle": (0, (4, 3)), **more}
 
 
-def prediction_style(look: Look, **more: Any) -> dict[str, Any]:
-    """The reader's prediction: a dotted line with a star."""
-    return {"color": look.ink, "linewidth": 2.0, "linestyle": ":", "marker": "*", "markersize": 15,
-            "markerfacecolor": look.paper, "markeredgewidth": 1.5, **more}  # fmt: skip
-
-
 def box(axes: Axes, x: float, y: float, width: float, height: float, **style: Any) -> Rectangle:
     """Adds a rectangle with its lower left corner at (x, y) and returns it."""
     added = Rectangle((x, y), width, height, **style)
