@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from virtlab import evidence as evidence
     from virtlab import labs as labs
     from virtlab import lessons as lessons
+    from virtlab import memory as memory
     from virtlab import paths as paths
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "cloud", "evidence", "labs", "lessons", "paths"]
+__all__ = ["__version__", "cloud", "evidence", "labs", "lessons", "memory", "paths"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCK = (ROOT / "binder" / "requirements.txt").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 INSTALLED = ("fast", "lab", "test", "build")  # the extras that the lock covers, as in the Makefile
-PIN = re.compile(r"([a-z0-9.-]+)==(\S+)( ; .+?)?((?: --hash=sha256:[0-9a-f]{64})+)")
+PIN = re.compile(r"([a-z0-9.-]+(?:\[[a-z0-9,-]+\])?)==(\S+)( ; .+?)?((?: --hash=sha256:[0-9a-f]{64})+)")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 SYSTEMS = {  # what a marker asks for
     "Linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
