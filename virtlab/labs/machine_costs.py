@@ -14,7 +14,7 @@ from virtlab.evidence import FACTS, Fact
 from virtlab.figures.machine_costs import Assumed, CostPicture, CostPictureResult, Span
 from virtlab.labs.base import Lab
 from virtlab.machine import Measured, measure, recorded
-from virtlab.machine.measured import UNITS
+from virtlab.machine.measured import COSTS
 from virtlab.paths import LADDER, Costs, PathOptions
 
 
@@ -41,7 +41,7 @@ def assumed() -> tuple[Assumed, ...]:
         "copy_cache": (copy, None),
         "copy_memory": (copy, None),
     }
-    return tuple(Assumed(key, unit, *known[key]) for key, unit in UNITS.items())
+    return tuple(Assumed(key, unit, *known[key]) for key, unit in COSTS.items())
 
 
 class _Picture(CostPicture):

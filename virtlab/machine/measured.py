@@ -1,4 +1,4 @@
-"""What a measurement of a computer's own costs looks like: quantities with their spread, and the computer's facts."""
+"""What a measurement on a computer looks like: quantities with their spread, and the computer's facts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from virtlab.core.table import Table
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 
-#: The quantities by id, with their units.
-UNITS: Mapping[str, str] = {
+#: The sets of quantities, each by id with its unit: the costs of the I/O ladder, and 4 KiB against 2 MiB pages.
+COSTS: Mapping[str, str] = {
     "syscall": "ns", "context_switch": "ns", "wakeup": "ns", "copy_cache": "GB/s", "copy_memory": "GB/s",
 }  # fmt: skip
-#: From this share of waiting for a CPU on, other programs were in the way.
+PAGES: Mapping[str, str] = {
+    "gather_4m_4k": "ns", "gather_4m_2m": "ns", "ratio_4m": "1",
+    "gather_64m_4k": "ns", "gather_64m_2m": "ns", "ratio_64m": "1",
+    "gather_256m_4k": "ns", "gather_256m_2m": "ns", "ratio_256m": "1",
+    "touch_4k": "ns", "touch_2m": "ns", "ratio_touch": "1", "huge_given": "share",
+}  # fmt: skip
+UNITS: Mapping[str, str] = {**COSTS, **PAGES}
+#: From this share on, of waiting for a CPU or of stolen time, others were in the way.
 BUSY = 0.1
+#: The same for waiting while it was measured: two processes that share a CPU wait up to a tenth of it for each other.
+BUSY_MEANWHILE = 0.2
+_LONGEST = 1 << 16  # characters of a file: a hundred times what a measurement needs
+_MOST = 1e18  # ns: thirty years, and more than any other quantity can be
 
 
 @dataclass(frozen=True)
@@ -70,10 +81,11 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Facts:
-    """The computer: ``virtual`` is None where it cannot be told, ``waiting`` (a share of 1) where Linux does not say.
+    """The computer: ``virtual`` is None where it cannot be told, and so is each share (of 1) that Linux does not say.
 
-    ``cores`` are the CPUs that the program may use; ``waiting`` is the share of the ten seconds before the measurement
-    in which some program waited for a CPU; ``note`` is what a person added.
+    ``cores`` are the CPUs that the program may use; ``waiting`` and ``waiting_meanwhile`` are the shares of the ten
+    seconds before the measurement, and of its own time, in which some program waited for a CPU; ``stolen`` is the share
+    of the CPU time wanted meanwhile that the hypervisor gave to others; ``note`` is what a person added.
     """
 
     cpu: str
@@ -82,6 +94,8 @@ class Facts:
     date: str
     virtual: bool | None = None
     waiting: float | None = None
+    waiting_meanwhile: float | None = None
+    stolen: float | None = None
     note: str = ""
 
     def text(self) -> str:
@@ -92,8 +106,15 @@ class Facts:
 
     @property
     def busy(self) -> bool:
-        """Whether other programs competed for the CPUs, so that the computer looks slower than it is."""
-        return self.waiting is not None and self.waiting > BUSY
+        """Whether others competed for the CPUs, so that the computer looks slower than it is."""
+        limits = ((self.waiting, BUSY), (self.waiting_meanwhile, BUSY_MEANWHILE), (self.stolen, BUSY))
+        return any(share is not None and share > limit for share, limit in limits)
+
+    def noise(self) -> str:
+        """How much others disturbed it, in one sentence; empty where the system does not say."""
+        shares = {"waiting": self.waiting, "meanwhile": self.waiting_meanwhile, "stolen": self.stolen}
+        known = [say(f"machine.noise.{k}", share=show(v, "share", 2)) for k, v in shares.items() if v is not None]
+        return say("machine.noise.all", parts="; ".join(known)) if known else ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,12 +145,14 @@ class Measured:
     def text(self) -> str:
         """The table without its long columns, for a terminal."""
         rows = [(q.title, q.text()) for q in self.quantities]
-        return str(Table.of([words(f"machine.column.{k}") for k in ("quantity", "value")], rows, caption=self.label()))
+        table = Table.of([words(f"machine.column.{k}") for k in ("quantity", "value")], rows, caption=self.label())
+        return f"{table}\n{self.facts.noise()}".rstrip()
 
     __str__ = __repr__ = text
 
     def _repr_html_(self) -> str:
-        return self.table()._repr_html_() + f"<p><small>{html.escape(words('machine.percentiles'))}</small></p>"
+        below = f"{words('machine.percentiles')} {self.facts.noise()}".rstrip()
+        return self.table()._repr_html_() + f"<p><small>{html.escape(below)}</small></p>"
 
     def toml(self) -> str:
         """The measurement as the text of a file that :func:`load` reads: to keep it, or to hand it on."""
@@ -137,6 +160,9 @@ class Measured:
         for quantity in self.quantities:
             lines += ["", "[[quantity]]", *_lines(quantity)]
         return "\n".join([*lines, ""])
+
+
+_Record = TypeVar("_Record", Facts, Quantity)
 
 
 def _lines(record: Facts | Quantity) -> list[str]:
@@ -153,11 +179,56 @@ def _lines(record: Facts | Quantity) -> list[str]:
 
 def load(file: Traversable) -> Measured:
     """Reads what :meth:`Measured.toml` wrote. Raises ValueError, TypeError or OSError for a damaged file."""
-    tree: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    return Measured(tuple(Quantity(**entry) for entry in tree["quantity"]), Facts(**tree["facts"]), "recorded")
+    with file.open(encoding="utf-8") as stream:
+        text = stream.read(_LONGEST + 1)
+    if len(text) > _LONGEST:
+        raise ValueError(f"a measurement has at most {_LONGEST} characters")
+    try:
+        tree: dict[str, Any] = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("a measurement has no values within values") from None
+    entries = tree.get("quantity")
+    if not isinstance(entries, list) or "facts" not in tree:
+        raise ValueError("a measurement has a table [facts] and tables [[quantity]]")
+    facts, quantities = _read(Facts, tree["facts"]), tuple(_read(Quantity, entry) for entry in entries)
+    shares = [share for share in (facts.waiting, facts.waiting_meanwhile, facts.stolen) if share is not None]
+    if facts.cores < 1 or not all(0 <= share <= 1 for share in shares):
+        raise ValueError(f"a computer has cores, and a share is 0 to 1: {facts}")
+    for q in quantities:
+        numbers = (q.low, q.value, q.high, q.n)
+        if not (numbers == (0, 0, 0, 0) if q.missing else 0 <= q.low <= q.value <= q.high <= _MOST and q.n > 0):
+            raise ValueError(f"a quantity has 0 <= low <= value <= high and samples, or a reason and no numbers: {q}")
+    ids = [q.id for q in quantities]
+    if len(set(ids)) < len(ids) or not set(ids) <= set(UNITS):
+        raise ValueError(f"each quantity stands there once and is one of {', '.join(UNITS)}: {ids}")
+    return Measured(quantities, facts, "recorded")
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,), "int": (int,), "float": (int, float), "float | None": (int, float), "bool | None": (bool,),
+}  # fmt: skip
+
+
+def _read(kind: type[_Record], entry: dict[str, Any]) -> _Record:
+    """The record in one table of a file. Raises TypeError for an unknown, a missing, or another kind of field."""
+    record = kind(**entry)
+    for field in fields(kind):
+        if field.name in entry and type(entry[field.name]) not in _TYPES[str(field.type)]:
+            raise TypeError(f"{field.name} is {field.type}, and not {entry[field.name]!r}")
+    return record
 
 
 @functools.cache
 def recorded() -> Measured:
-    """A measurement that comes with the course, for comparison and for computers that cannot measure."""
-    return load(resources.files("virtlab.machine") / "data" / "recorded.toml")
+    """The costs of a computer that come with the course, for comparison and for computers that cannot measure."""
+    return _kept("recorded.toml")
+
+
+@functools.cache
+def recorded_pages() -> Measured:
+    """The pages of a computer that come with the course, for comparison and where huge pages cannot be had."""
+    return _kept("recorded_pages.toml")
+
+
+def _kept(name: str) -> Measured:
+    return load(resources.files("virtlab.machine") / "data" / name)

@@ -7,9 +7,7 @@ is written and read without a switch, a copy of almost no bytes. What is left ov
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
-import platform
 import subprocess
 import sys
 import threading
@@ -19,25 +17,20 @@ from time import perf_counter_ns as now
 
 import numpy as np
 
-from virtlab.core.parameter import ParameterError
-from virtlab.core.words import say, words
-from virtlab.machine.measured import UNITS, Facts, Measured, Quantity
-from virtlab.machine.presence import Host
+from virtlab.core.words import words
+from virtlab.machine.computer import watch
+from virtlab.machine.measured import COSTS, Measured, Quantity
+from virtlab.machine.sampling import CannotMeasure, check_seconds, quantity, reason, until
 
 FRAME_BYTES = 1518
 _STRIDE_BYTES = 2048  # frames lie apart, as on a ring, so that NumPy copies each on its own
 _FRAMES = 32  # two rings of 64 KiB: in the second-level cache of any server
 _LARGE_BYTES = 64 << 20
-_LEAST = 5  # samples, however slow the computer is
 _PARTNER_SECONDS = 30  # a partner that nobody ends lives no longer than this
 #: The part of the time that each quantity gets.
 _SHARE = {"syscall": 0.1, "context_switch": 0.25, "wakeup": 0.3, "copy_cache": 0.1, "copy_memory": 0.25}
 
 Samples = Generator[float, None, None]
-
-
-class CannotMeasure(Exception):
-    """Why a quantity cannot be measured here: one sentence for the reader."""
 
 
 def measure(seconds: float = 0.5) -> Measured:
@@ -46,35 +39,20 @@ def measure(seconds: float = 0.5) -> Measured:
     Never raises for a quantity that cannot be measured: it is reported as missing, with the reason. Whatever was opened
     or started is closed again, after an interrupt as well. Raises ParameterError for ``seconds`` out of range.
     """
-    if not 0.05 <= seconds <= 10:
-        raise ParameterError(say("machine.seconds", given=repr(seconds)))
-    facts = look_at()
-    return Measured(tuple(_careful(key, seconds * _SHARE[key]) for key in UNITS), facts)
+    check_seconds(seconds)
+    facts = watch()
+    return Measured(tuple(_careful(key, seconds * _SHARE[key]) for key in COSTS), facts())
 
 
 def _careful(key: str, seconds: float) -> Quantity:
     try:
         with contextlib.closing(PROBES[key](seconds)) as probe:  # an interrupt closes it at once, not some time later
-            samples = np.array(list(probe))
-        low, value, high = (float(p) for p in np.percentile(samples, (10, 50, 90)))
-        if not value > 0:
-            raise CannotMeasure(words("machine.why.noise"))
-        return Quantity(key, value, max(low, 0.0), high, len(samples))
-    except CannotMeasure as error:
-        return Quantity(key, missing=str(error))
+            return quantity(key, list(probe))
     except Exception as error:  # a sandbox may refuse anything
-        return Quantity(key, missing=say("machine.why.failed", error=f"{type(error).__name__}: {error}"))
+        return Quantity(key, missing=reason(error))
 
 
 # --- the probes: each yields samples until its time is over ---------------------------------------------------------
-
-
-def _until(seconds: float) -> Iterator[int]:
-    """Counts samples until ``seconds`` are over, and at least ``_LEAST`` of them."""
-    end, n = now() + int(seconds * 1e9), 0
-    while n < _LEAST or now() < end:
-        yield n
-        n += 1
 
 
 def _calls_ns(call: Callable[[], object], times: int) -> int:
@@ -89,7 +67,7 @@ def syscall(seconds: float) -> Samples:
     if os.name != "posix":
         raise CannotMeasure(words("machine.why.posix"))
     times = 400
-    for _ in _until(seconds):
+    for _ in until(seconds):
         # Both in one sample, so that a change of the clock frequency strikes both.
         yield (_calls_ns(os.getppid, times) - _calls_ns(threading.get_ident, times)) / times
 
@@ -128,7 +106,7 @@ def _ping_pong(seconds: float, ours: int, theirs: int) -> Samples:
     times = 10
     with _pinned(ours), _partner(theirs) as (to, back), _pipe() as own:
         _round_trips(20, to, back)  # the partner starts, and caches fill
-        for _ in _until(seconds):
+        for _ in until(seconds):
             # Through one's own pipe a byte is written and read without a switch: the same calls, the same Python.
             yield _round_trips(times, to, back) / times / 2 - _round_trips(times, *own) / times
 
@@ -183,7 +161,7 @@ def copy_cache(seconds: float) -> Samples:
     frames = target[:, :FRAME_BYTES], source[:, :FRAME_BYTES]
     almost_nothing = target[:, :1], source[:, :1]
     times = 20
-    for _ in _until(seconds):
+    for _ in until(seconds):
         ns = _copies_ns(*frames, times) - _copies_ns(*almost_nothing, times)
         yield times * _FRAMES * FRAME_BYTES / ns if ns > 0 else 0.0
 
@@ -191,7 +169,7 @@ def copy_cache(seconds: float) -> Samples:
 def copy_memory(seconds: float) -> Samples:
     """GB/s of one core that copies 64 MiB, more than its caches hold."""
     source, target = (np.full(_LARGE_BYTES, fill, np.uint8) for fill in (1, 2))  # filled: every page is there
-    for _ in _until(seconds):
+    for _ in until(seconds):
         yield _LARGE_BYTES / _copies_ns(target, source, 1)
 
 
@@ -207,37 +185,3 @@ PROBES: dict[str, Callable[[float], Samples]] = {
     "syscall": syscall, "context_switch": context_switch, "wakeup": wakeup, "copy_cache": copy_cache,
     "copy_memory": copy_memory,
 }  # fmt: skip
-
-
-# --- the computer ---------------------------------------------------------------------------------------------------
-
-
-def look_at(host: Host | None = None) -> Facts:
-    """The facts of this computer that bear on its costs."""
-    host = host or Host()
-    entries = dict(_entry(line) for line in reversed(host.read("proc/cpuinfo").splitlines()))
-    flags = entries.get("flags", "").split()
-    return Facts(
-        cpu=entries.get("model name") or platform.processor() or platform.machine(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        kernel=f"{host.system} {platform.release()}",
-        date=datetime.date.today().isoformat(),
-        virtual="hypervisor" in flags if flags else None,
-        waiting=_waiting(host.read("proc/pressure/cpu")),
-    )
-
-
-def _entry(line: str) -> tuple[str, str]:
-    key, _, value = line.partition(":")
-    return key.strip(), value.strip()
-
-
-def _waiting(pressure: str) -> float | None:
-    """The share of the last ten seconds in which some program waited for a CPU, from /proc/pressure/cpu."""
-    for part in pressure.partition("\n")[0].split():
-        if part.startswith("avg10="):
-            try:
-                return float(part.removeprefix("avg10=")) / 100
-            except ValueError:
-                return None
-    return None
