@@ -1,4 +1,4 @@
-"""The command line: virtlab lab, doctor, facts, claims. Nothing heavy is imported before it is needed."""
+"""The command line: virtlab lab, doctor, facts, claims, measure. Nothing heavy is imported before it is needed."""
 
 from __future__ import annotations
 
@@ -102,6 +102,21 @@ def claims(claim: str) -> int:
     return 0
 
 
+def measure(what: str | None) -> int:
+    """Measures this computer and prints the result, and a recorded one below it where something is missing."""
+    from virtlab import machine
+
+    probes = {"costs": (machine.measure, machine.recorded), "pages": (machine.measure_pages, machine.recorded_pages)}
+    tables = []
+    for here, kept in [probes[what]] if what else probes.values():
+        measured = here()
+        tables.append(measured)
+        if not all(q.present for q in measured.quantities):
+            tables.append(kept())
+    print("\n\n".join(map(str, tables)))
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code. Ctrl-C is 130; a reader that closes the pipe early is no error."""
     try:
@@ -131,6 +146,8 @@ def _run(argv: list[str]) -> int:
         return facts(arguments.text)
     if arguments.command == "claims":
         return claims(arguments.claim)
+    if arguments.command == "measure":
+        return measure(arguments.what)
     parser.print_help()
     return 0
 
@@ -147,6 +164,8 @@ def _parser() -> argparse.ArgumentParser:
     of_facts.add_argument("text", nargs="?", default="", help=text["facts_text"])
     of_claims = commands.add_parser("claims", help=text["claims"], description=text["claims"])
     of_claims.add_argument("claim", nargs="?", default="", metavar="id", help=text["claims_id"])
+    measures = commands.add_parser("measure", help=text["measure"], description=text["measure"])
+    measures.add_argument("what", nargs="?", choices=("costs", "pages"), help=text["measure_what"])
     return parser
 
 

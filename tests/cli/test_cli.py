@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from virtlab import __version__, cli
+from virtlab import __version__, cli, machine
 from virtlab.cloud import judges
 from virtlab.core.words import words
 from virtlab.evidence import CLAIMS, FACTS
@@ -86,7 +87,7 @@ def test_lab_hides_no_other_missing_module(checkout):
         cli.lab([], checkouts=[checkout], start=missing)
 
 
-# --- doctor, facts, claims ------------------------------------------------------------------------------------------
+# --- doctor, facts, claims, measure -----------------------------------------------------------------------------------
 
 
 def test_doctor_ends_well_whatever_is_missing(capsys):
@@ -141,6 +142,36 @@ def test_an_unknown_claim_names_the_known_ones(capsys):
     assert "S1, S2" in capsys.readouterr().err
 
 
+@pytest.fixture
+def measured(monkeypatch):
+    """Nothing is measured: the recorded results pass for those of this computer, marked as now."""
+    for name in ("measure", "measure_pages"):
+        kept = getattr(machine, name.replace("measure", "recorded"))()
+        monkeypatch.setattr(machine, name, lambda kept=kept: replace(kept, origin="now"), raising=False)
+
+
+@pytest.mark.parametrize(("what", "shown"), [
+    (["costs"], ["syscall"]), (["pages"], ["ratio_64m"]), ([], ["syscall", "ratio_64m"]),
+])
+def test_measure_prints_one_table_a_set(measured, capsys, what, shown):
+    assert cli.main(["measure", *what]) == 0
+    out = capsys.readouterr().out
+    for key in ("syscall", "ratio_64m"):
+        assert (words(f"machine.{key}.title") in out) is (key in shown)
+    assert out.count("This machine, now") == len(shown) and "Recorded on" not in out
+
+
+@pytest.mark.parametrize("what", ["costs", "pages"])
+def test_measure_shows_the_recorded_table_too_where_something_is_missing(measured, monkeypatch, capsys, what):
+    name = {"costs": "measure", "pages": "measure_pages"}[what]
+    whole = getattr(machine, name)()
+    first = machine.Quantity(whole.quantities[0].id, missing="Not on this computer.")
+    monkeypatch.setattr(machine, name, lambda: replace(whole, quantities=(first, *whole.quantities[1:])))
+    assert cli.main(["measure", what]) == 0
+    out = capsys.readouterr().out
+    assert out.index("This machine, now") < out.index("Not on this computer.") < out.index("Recorded on")
+
+
 # --- the program ----------------------------------------------------------------------------------------------------
 
 
@@ -152,10 +183,10 @@ def test_version():
 def test_without_a_command_the_help_is_shown(capsys):
     assert cli.main([]) == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("lab", "doctor", "facts", "claims"))
+    assert all(command in out for command in ("lab", "doctor", "facts", "claims", "measure"))
 
 
-@pytest.mark.parametrize("arguments", [["nope"], ["doctor", "--port", "9"], ["facts", "a", "b"]])
+@pytest.mark.parametrize("arguments", [["nope"], ["doctor", "--port", "9"], ["facts", "a", "b"], ["measure", "speed"]])
 def test_unknown_arguments_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(arguments)
