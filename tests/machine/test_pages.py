@@ -1,4 +1,5 @@
 """Pages of 4 KiB against 2 MiB: really given or said not to be, in turns, in bounded memory, and all given back."""
+import ctypes
 import errno
 import gc
 import mmap
@@ -229,6 +230,20 @@ def test_a_kernel_that_gives_none_leaves_only_the_small_pages_and_names_its_sett
     for key in ("gather_4m_2m", "ratio_4m", "touch_2m", "ratio_touch"):
         assert "none of 4 MiB" in reasons[key] and "always madvise [never]" in reasons[key], key
     assert (found["huge_given"].value, found["huge_given"].present) == (0, True)
+
+
+@pytest.mark.machine
+def test_a_process_that_may_have_no_huge_pages_really_gets_none_and_says_so(machine, quick):
+    prctl, disable = ctypes.CDLL(None).prctl, 41  # PR_SET_THP_DISABLE
+    if prctl(disable, 1, 0, 0, 0):
+        pytest.skip("the kernel knows no such switch")
+    try:
+        found = measure_pages(0.05)
+    finally:
+        prctl(disable, 0, 0, 0, 0)
+    assert found["gather_4m_4k"].present and found["touch_4k"].present
+    assert "none of 4 MiB" in found["touch_2m"].missing and "none of 4 MiB" in found["ratio_4m"].missing
+    assert found["huge_given"].high == 0
 
 
 def test_a_kernel_that_gives_some_is_not_called_2_mib(host):
