@@ -148,6 +148,12 @@ def test_no_step_is_taken_at_less_than_half_of_what_was_sent():
     assert migrate(dirty_gbit_per_s=4.9, auto_converge=True).throttle_steps == 0
 
 
+@pytest.mark.parametrize(("ratio", "throttle"), [(1.0, 0.5), (5.0, 0.9)])
+def test_half_of_what_was_sent_is_not_more_than_half(ratio, throttle):
+    """Per cent are whole numbers, as in QEMU: 1.0 at 50 % and 5.0 at 90 % are exactly the trigger."""
+    assert migrate(dirty_gbit_per_s=10 * ratio, auto_converge=True).throttle == throttle
+
+
 def test_a_held_back_guest_loses_throttle_times_time():
     m = migrate(dirty_gbit_per_s=12, auto_converge=True)
     assert m.throttled_s == pytest.approx(sum(r.throttle * r.seconds for r in m.rounds))
@@ -353,7 +359,7 @@ def test_the_compiled_loop_and_the_python_loop_agree(options):
         float(options.memory_bytes), float(min(options.hot_bytes or options.memory_bytes, options.memory_bytes)),
         options.dirty_gbit_per_s / 8e-9, options.bandwidth_gbit_per_s / 8e-9, options.downtime_ms * 1e5,
         options.writes == "random", options.device == "vf-untracked", options.auto_converge,
-        0.5, 0.2, 0.1, 0.99, 2.0, 1.0, options.max_rounds,
+        0.5, 20.0, 10.0, 99.0, 2.0, 1.0, options.max_rounds,
     )  # fmt: skip
     fast, plain = ([np.zeros(60) for _ in range(3)] for _ in range(2))
     assert precopy_kernel(*args, *fast) == pytest.approx(precopy_kernel.interpret(*args, *plain), rel=1e-9, abs=1)
@@ -367,6 +373,7 @@ def test_the_compiled_loop_and_the_python_loop_agree(options):
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [({}, ("8 rounds", "110 s", "215 ms")), ({"dirty_gbit_per_s": 12}, ("never fits", "64 GiB", "55 s", "300 ms")),
+     ({"device": "vf-v2", "downtime_ms": 10}, ("state of the device alone", "10 ms", "113 ms", "Device")),
      ({"dirty_gbit_per_s": 9.99, "max_rounds": 5}, ("still under way", "More rounds"))],
 )  # fmt: skip
 def test_the_sentence_states_the_result_with_its_numbers(changes, parts):

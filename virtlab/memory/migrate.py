@@ -32,9 +32,9 @@ from virtlab.evidence import FACTS
 from virtlab.memory.dirty import PAGE_BYTES, LogOptions, logged, split_entries
 from virtlab.memory.precopy import floor_bytes, precopy_kernel
 
-_TRIGGER, _INITIAL, _INCREMENT, _MOST, _PERIODS, _PERIOD_S = (
-    FACTS[f"migration.throttle.{name}"].value
-    for name in ("trigger", "initial", "increment", "max", "periods", "period")
+_TRIGGER, _PERIODS, _PERIOD_S = (FACTS[f"migration.throttle.{n}"].value for n in ("trigger", "periods", "period"))
+_FIRST, _STEP, _MOST = (  # whole per cent, as in QEMU
+    float(round(100 * FACTS[f"migration.throttle.{n}"].value)) for n in ("initial", "increment", "max")
 )
 _NONE = np.zeros(0)
 
@@ -122,6 +122,8 @@ class Migration(Shown):
     def sentence(self) -> str:
         """The result in one sentence with its numbers."""
         outcome = "moved" if self.converged else "never" if self.never else "gave_up"
+        if _numbers(self.options).room < 0:
+            outcome = "state"
         names = {name: str(words(f"parameter.{name}")["label"]) for name in (self.limit,) if name}
         return say(
             f"migration.sentence.{outcome}", rounds=len(self.rounds), time=show(self.total_s, "s"),
@@ -163,7 +165,7 @@ class _Numbers(NamedTuple):
         return self.bandwidth * self.downtime_s - self.device
 
     def floor(self, auto_converge: bool) -> float:
-        dirty = self.dirty * (1 - _MOST) if auto_converge else self.dirty
+        dirty = self.dirty * (1 - _MOST / 100) if auto_converge else self.dirty
         return floor_bytes(self.memory, self.hot, dirty / self.bandwidth, self.random, self.pinned)
 
 
@@ -193,9 +195,9 @@ def migrate(options: MigrationOptions | None = None, /, **changes: Any) -> Migra
     o = MigrationOptions(**changes) if options is None else options.replace(**changes) if changes else options
     n = _numbers(o)
     sent, dirtied, throttled = (np.zeros(o.max_rounds) for _ in range(3))
-    count, left, total, throttle = _run(o, n, n.dirty, sent, dirtied, throttled)
+    count, left, total, per_cent = _run(o, n, n.dirty, sent, dirtied, throttled)
     rounds = tuple(
-        Round(float(s), float(s / n.bandwidth), float(d), round(float(t), 9))
+        Round(float(s), float(s / n.bandwidth), float(d), float(t))
         for s, d, t in zip(sent[:count], dirtied[:count], throttled[:count], strict=True)
     )
     converged = left <= n.room
@@ -210,8 +212,8 @@ def migrate(options: MigrationOptions | None = None, /, **changes: Any) -> Migra
         total_s=total / n.bandwidth,
         downtime_s=(left + n.device) / n.bandwidth + n.restore_s,
         sent_bytes=total + left + n.device,
-        throttle=round(throttle, 9),
-        throttle_steps=round(1 + (throttle - _INITIAL) / _INCREMENT) if throttle else 0,
+        throttle=per_cent / 100,
+        throttle_steps=round(1 + (per_cent - _FIRST) / _STEP) if per_cent else 0,
         throttled_s=sum(r.throttle * r.seconds for r in rounds),
         faults=events[0],
         pml_exits=events[1],
@@ -248,8 +250,8 @@ def _run(
     o: MigrationOptions, n: _Numbers, dirty: float, sent: Any, dirtied: Any, throttled: Any
 ) -> tuple[int, float, float, float]:
     return precopy_kernel(
-        n.memory, n.hot, dirty, n.bandwidth, n.room, n.random, n.pinned, o.auto_converge, _TRIGGER, _INITIAL,
-        _INCREMENT, _MOST, _PERIODS, _PERIOD_S, o.max_rounds, sent, dirtied, throttled,
+        n.memory, n.hot, dirty, n.bandwidth, n.room, n.random, n.pinned, o.auto_converge, _TRIGGER, _FIRST, _STEP, _MOST,
+        _PERIODS, _PERIOD_S, o.max_rounds, sent, dirtied, throttled,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ _SAME = 1 - 1e-9  # a round that leaves this share of what it sent changes nothi
 
 def _example() -> tuple[Any, ...]:
     one = np.zeros(1)
-    return 2e9, 1e9, 1e9, 2e9, 1e8, False, False, True, 0.5, 0.2, 0.1, 0.99, 2.0, 1.0, 1, one, one.copy(), one.copy()
+    return 2e9, 1e9, 1e9, 2e9, 1e8, False, False, True, 0.5, 20.0, 10.0, 99.0, 2.0, 1.0, 1, one, one.copy(), one.copy()
 
 
 @jit(_example)
@@ -27,10 +27,10 @@ def precopy_kernel(
 ) -> tuple[int, float, float, float]:  # fmt: skip
     """Rounds until what is left fits into ``room`` bytes, nothing changes any more, or ``max_rounds`` are over.
 
-    Bytes and bytes/s; shares for the throttle. A round sends ``left`` bytes, in which time the guest dirties some of
-    its ``hot`` ones (``pinned``: all of the memory is dirty again whoever wrote it). ``sent``, ``dirtied`` and
-    ``throttled`` float64[max_rounds] are filled, or have length 0. Returns rounds, bytes left, bytes sent in the
-    rounds, and the throttle at the end.
+    Bytes, bytes/s and s; ``trigger`` is a share, the three throttles are whole per cent as in QEMU. A round sends
+    ``left`` bytes, in which time the guest dirties some of its ``hot`` ones (``pinned``: all of the memory is dirty
+    again whoever wrote it). ``sent``, ``dirtied`` and ``throttled`` (a share) float64[max_rounds] are filled, or have
+    length 0. Returns rounds, bytes left, bytes sent in the rounds, and the throttle at the end in per cent.
     """
     left = memory
     total = 0.0
@@ -41,7 +41,7 @@ def precopy_kernel(
     n = 0
     while n < max_rounds and left > room:
         seconds = left / bandwidth
-        written = dirty * (1.0 - throttle) * seconds
+        written = dirty * (1.0 - throttle / 100.0) * seconds
         if pinned:
             new = memory
         elif random_writes:
@@ -51,7 +51,7 @@ def precopy_kernel(
         if len(sent):
             sent[n] = left
             dirtied[n] = new
-            throttled[n] = throttle
+            throttled[n] = throttle / 100.0
         n += 1
         total += left
         if new < 1.0 or (new >= left * _SAME and not (converge and throttle < most)):
