@@ -250,8 +250,8 @@ def _run(
     o: MigrationOptions, n: _Numbers, dirty: float, sent: Any, dirtied: Any, throttled: Any
 ) -> tuple[int, float, float, float]:
     return precopy_kernel(
-        n.memory, n.hot, dirty, n.bandwidth, n.room, n.random, n.pinned, o.auto_converge, _TRIGGER, _FIRST, _STEP, _MOST,
-        _PERIODS, _PERIOD_S, o.max_rounds, sent, dirtied, throttled,
+        n.memory, n.hot, dirty, n.bandwidth, n.room, n.random, n.pinned, o.auto_converge, _TRIGGER, _FIRST, _STEP,
+        _MOST, _PERIODS, _PERIOD_S, o.max_rounds, sent, dirtied, throttled,
     )  # fmt: skip
 
 
