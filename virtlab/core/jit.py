@@ -82,6 +82,27 @@ def jit(example: Callable[[], tuple[Any, ...]], *, lists: bool = True) -> Callab
     return lambda py_func: Kernel(py_func, example, lists)
 
 
+class Inlined(Generic[P, R]):
+    """A helper of kernels that numba pastes into each place that calls it: a call with arrays costs more than it does.
+
+    Decorate a function with it, and call that from a kernel; plain Python calls it as it stands.
+    """
+
+    targetoptions = {"inline": "always"}  # numba looks for this and for `py_func`
+
+    def __init__(self, py_func: Callable[P, R]) -> None:
+        functools.update_wrapper(self, py_func)
+        self.py_func = py_func
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.py_func(*args, **kwargs)
+
+    @functools.cached_property
+    def _numba_type_(self) -> Any:  # the name is typed after it was pasted, too
+        self._compiled = _numba().njit(inline="always")(self.py_func)  # numba's type holds it weakly only
+        return self._compiled._numba_type_
+
+
 def main() -> None:
     """Import each module of the library that defines kernels, and call each kernel once with its example."""
     if not have_numba():
