@@ -250,7 +250,7 @@ def test_no_two_tables_pages_or_entries_share_an_address(options):
 
 
 @pytest.mark.parametrize("guest_page", PAGES)
-@pytest.mark.parametrize(("table_page", "host_page"), itertools.product(PAGES, PAGES))
+@pytest.mark.parametrize(("table_page", "host_page"), list(itertools.product(PAGES, PAGES)))
 def test_data_and_tables_never_meet_wherever_in_its_page_the_data_lies(guest_page, table_page, host_page):
     for address in range(0, 0x8000, 0x1000):
         found = walk(guest_page=guest_page, table_page=table_page, host_page=host_page, virtual_address=address)
