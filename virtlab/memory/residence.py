@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 LINE_BYTES = 64
-_HALVINGS = 50  # of the interval that holds the logarithm of a characteristic time
+_STEPS = 200  # of Newton's method, which needs ten
+_EXACT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,17 +63,19 @@ class _Streams:
     fixed: NDArray[np.bool_]
     start: NDArray[np.intp]
 
-    def kept(self, time: float) -> float:
-        """The lines in a cache that keeps each for ``time`` accesses after its use."""
-        return float((self.weight * self.after * self._part(time, np.minimum(time / self.after, 1))).sum())
+    def away(self, time: float) -> Floats:
+        """The share of each part's references that have not come back after ``time``."""
+        return np.where(self.fixed, self.after > time, np.exp(-time / self.after))
+
+    def kept(self, time: float, away: Floats) -> float:
+        """The lines in a cache that keeps each for ``time`` after its use: rates times the mean of the smaller of
+        ``time`` and the reuse time."""
+        mean = np.where(self.fixed, np.minimum(time, self.after), self.after * (1 - away))
+        return float(self.weight @ mean)
 
     def within(self, time: float) -> Floats:
         """The share of each stream's references that come back within ``time``."""
-        part = self._part(time, (self.after <= time).astype(float))
-        return np.add.reduceat(self.share * part, self.start)
-
-    def _part(self, time: float, where_fixed: Floats) -> Floats:
-        return np.where(self.fixed, where_fixed, -np.expm1(-time / self.after))
+        return np.add.reduceat(self.share * (1 - self.away(time)), self.start)
 
 
 def _joined(streams: Sequence[Stream]) -> _Streams:
@@ -88,15 +91,18 @@ def characteristic_time(streams: Sequence[Stream], lines: float) -> float:
 
 
 def _time(joined: _Streams, lines: float) -> float:
-    rate = joined.weight.sum()
-    if (joined.weight * joined.after).sum() <= lines:
+    if joined.weight @ joined.after <= lines:
         return math.inf
-    # No line more is kept than references came, hence the lower end; long after the last reuse all of them are kept.
-    low, high = math.log(lines / rate), math.log(50 * joined.after.max())
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if joined.kept(math.exp(middle)) < lines else (low, middle)
-    return math.exp(low)
+    # What is kept is concave in the time and at most rate times time, so Newton's method comes up from below.
+    time = float(lines / joined.weight.sum())
+    for _ in range(_STEPS):
+        away = joined.away(time)
+        missing = lines - joined.kept(time, away)
+        growth = float(joined.weight @ away)
+        if missing <= _EXACT * lines or growth <= 0:
+            break
+        time += missing / growth
+    return time
 
 
 def found(streams: Sequence[Stream], cache_bytes: Sequence[float]) -> Floats:
