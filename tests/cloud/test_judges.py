@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from virtlab import cloud, paths
-from virtlab.cloud import judges
+from virtlab.cloud.judges import path
 from virtlab.cloud.verdict import Axis, turn, verdict
 from virtlab.core.words import words
 from virtlab.evidence import CLAIMS, FACTS
@@ -303,7 +303,7 @@ def test_s11_range_encloses_every_turn_of_one_recalled_cost(options):
     def latency(costs):
         return paths.LADDER["card"].latency(costs=costs, **options).total_ns
 
-    low, high = judges._recalled_range(latency)
+    low, high = path._recalled_range(latency)
     assert low < latency(paths.Costs()) < high
     for name, spec in paths.Costs.specs().items():
         fact = FACTS[spec.fact]
@@ -314,7 +314,7 @@ def test_s11_range_encloses_every_turn_of_one_recalled_cost(options):
 def test_s11_range_by_hand_of_one_cost():
     """A latency that is the copy alone: fast at the high end of its bandwidth, slow at the low end."""
     copy = FACTS["host.copy"]
-    assert judges._recalled_range(lambda c: 1500 / c.copy_gbyte_per_s) == (1500 / copy.high, 1500 / copy.low)
+    assert path._recalled_range(lambda c: 1500 / c.copy_gbyte_per_s) == (1500 / copy.high, 1500 / copy.low)
 
 
 def test_s11_says_that_the_recalled_ranges_do_not_decide():
@@ -381,7 +381,7 @@ def test_bisection_finds_the_ends_of_any_interval(a, b, position):
 @given(st.integers(1, 64), st.integers(1, 64))
 def test_whole_numbers_are_found_exactly(a, b):
     low, high = min(a, b), max(a, b)
-    found = turn("below", "promise", judges._BATCH, low, lambda v: low <= v <= high)
+    found = turn("below", "promise", path._BATCH, low, lambda v: low <= v <= high)
     assert (found.low, found.high) == (low, high)
 
 

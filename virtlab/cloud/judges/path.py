@@ -1,21 +1,15 @@
-"""The judges of the claims: each computes where a claim holds and which parameter breaks it first.
-
-A judge looks at the models and at the facts, and never calls a claim right or wrong. Arithmetic slips and
-contradictions are called so. "About" means within a fifth of the figure.
-"""
+"""The judges of a packet's path, the old one and the card's: S3, S10, S11, S12, S14, S24."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from virtlab.cloud.efficiency import efficiency
-from virtlab.cloud.fleet import Fleet, lost, price_at_which
-from virtlab.cloud.mix import Mix, loss, part_loss, share_for, weighted
+from virtlab.cloud.judges.common import cited, filled
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
-from virtlab.core.units import number, show, signed
+from virtlab.core.units import number, show
 from virtlab.core.words import say, words
-from virtlab.evidence import FACTS, Fact
+from virtlab.evidence import FACTS
 from virtlab.paths import LADDER, Costs, Counts, Event, PathOptions, Place
 
 _PATH = Axis("path", choices=tuple(LADDER))
@@ -24,15 +18,6 @@ _BATCH = Axis("batch", "packets", 1, 64, integer=True)
 _IDLE = Axis.of(Costs, "idle_exit_ns")
 _HALTS = Axis.of(PathOptions, "guest_halts")
 _POSTED = Axis.of(PathOptions, "posted")
-_ABOUT = 0.2
-
-
-def _facts(*ids: str) -> tuple[Fact, ...]:
-    return tuple(FACTS[i] for i in ids)
-
-
-def _say(claim: str, **values: object) -> tuple[str, ...]:
-    return tuple(str(template).format(**values) for template in words(f"judge.{claim}"))
 
 
 def _batch(packets: float) -> dict[str, Any]:
@@ -71,134 +56,6 @@ def _recalled_range(latency_ns: Callable[[Costs], float]) -> tuple[float, float]
     return latency_ns(Costs(**best)), latency_ns(Costs(**worst))
 
 
-def _about(value: float, wanted: float) -> bool:
-    return abs(value - wanted) <= _ABOUT * wanted * (1 + 1e-12)
-
-
-# --- what a mix and a fleet lose ------------------------------------------------------------------------------------
-
-
-def s1() -> Verdict:
-    """About 10 %: the mixes of published figures that lose it. Start: 10 % network, the block share that gives it."""
-    wanted = FACTS["article.loss"].value
-    base = Mix(share_cpu=0.9, share_net=0.1, share_blk=0.0)
-    share = share_for(wanted, base).share_blk or 0.0
-    start = _shares(base, net=0.1, blk=share)
-
-    def about(**changes: Any) -> bool:
-        return _about(loss(start, **changes).loss, wanted)
-
-    def about_shares(net: float, blk: float) -> bool:
-        return _about(loss(_shares(base, net, blk)).loss, wanted)
-
-    blk_axis, net_axis = (Axis(name, high=1 - other) for name, other in (("share_blk", 0.1), ("share_net", share)))
-    conditions = (
-        turn("about", "mix", blk_axis, share, lambda v: about_shares(0.1, v)),
-        turn("about", "mix", net_axis, 0.1, lambda v: about_shares(v, share)),
-        turn("about", "mix", Axis.of(Mix, "block"), start.block, lambda v: about(block=v)),
-        turn("about", "mix", Axis.of(Mix, "network"), start.network, lambda v: about(network=v)),
-        turn("about", "mix", Axis.of(Mix, "system"), start.system, lambda v: about(system=v)),
-        turn("about", "mix", Axis.of(Mix, "weights"), start.weights, lambda v: about(weights=v)),
-    )
-    cpu, small, large, net = (
-        part_loss("cpu", base),
-        part_loss("blk", base),
-        part_loss("blk", base.replace(block="128k-qd32-read")),
-        part_loss("net", base),
-    )
-    sentences = _say(
-        "s1", wanted=show(wanted, "%"), cpu_low=show(cpu.low, "%"), cpu_high=show(cpu.high, "%"),
-        small=signed(-small.loss, "%"), large=signed(-large.loss, "%"), net=signed(-net.loss, "%"),
-        low=show(conditions[0].low or 0.0, "%"), high=show(conditions[0].high or 0.0, "%"),
-        mix=_mix_text(), default=show(loss().loss, "%"), time=show(loss(weights="time").loss, "%"),
-    )  # fmt: skip
-    ids = (f.id for figure in (cpu, net, small, large) for f in figure.facts)
-    calls = (
-        f"cloud.loss(share_cpu={start.share_cpu:.3f}, share_net=0.1, share_blk={share:.3f})",
-        "cloud.share_for(0.1, share_cpu=0.9, share_net=0.1, share_blk=0.0)",
-    )
-    return verdict("S1", sentences, conditions, _facts("article.loss", *dict.fromkeys(ids)), calls)
-
-
-def _mix_text() -> str:
-    """The default mix in words: 60 % computing, 25 % network, 15 % block I/O."""
-    return ", ".join(f"{show(share, '%')} {words(f'cloud.part.{name}')}" for name, share in Mix().shares.items())
-
-
-def _shares(mix: Mix, net: float, blk: float) -> Mix:
-    changed: Mix = mix.replace(share_cpu=max(0.0, 1 - net - blk), share_net=net, share_blk=blk)
-    return changed
-
-
-def s2() -> Verdict:
-    """Below 1 %: how little may go wrong. Start: the card's promise, I/O that loses nothing and no core kept back."""
-    limit, cores = FACTS["article.loss.after"].value, FACTS["fleet.cores"].value
-    cpu, device = FACTS["overhead.gregg.hardware"], FACTS["overhead.eli.after"]
-    shares = Mix().shares
-
-    def total(cpu_loss: float = cpu.value, io_loss: float = 0.0, reserved_cores: float = 0) -> float:
-        slowdown = weighted({"cpu": cpu_loss, "net": io_loss, "blk": io_loss}, shares, "servers")
-        return efficiency(reserved_cores / cores, slowdown).loss
-
-    io_axis = Axis("io_loss", "1", 0.0, 1 - device.low)
-    cpu_axis = Axis("cpu_loss", "1", cpu.low, cpu.high)
-    kept = Axis("reserved_cores", "cores", 0, 16, integer=True)
-    conditions = (
-        turn("below", "promise", io_axis, 0.0, lambda v: total(io_loss=v) < limit),
-        turn("below", "promise", kept, 0, lambda v: total(reserved_cores=v) < limit),
-        turn("below", "promise", cpu_axis, cpu.value, lambda v: total(cpu_loss=v) < limit),
-    )
-    sentences = _say(
-        "s2", mix=_mix_text(), limit=show(limit, "%"), total=show(total(), "%"), cpu=show(cpu.value, "%"),
-        cpu_low=show(cpu.low, "%"), cpu_high=show(cpu.high, "%"),
-        io=show(conditions[0].high or 0.0, "%"), io_high=show(io_axis.high, "%"), cores=number(cores),
-        one=show(total(reserved_cores=1), "%"), leap=FACTS["overhead.leapio.cores"].text(),
-    )  # fmt: skip
-    facts = _facts("article.loss.after", cpu.id, device.id, "overhead.leapio.cores", "fleet.cores")
-    calls = (f"cloud.efficiency(0, {total():.4g})", f"cloud.efficiency(1 / {cores:g}, {total():.4g})")
-    return verdict("S2", sentences, conditions, facts, calls)
-
-
-def s7() -> Verdict:
-    """Hundreds of thousands of cores and a billion dollars: arithmetic, which contradicts itself."""
-    servers, share, cost = (FACTS[f"article.{n}"].value for n in ("servers", "loss", "cost"))
-    said = FACTS["article.cores.lost"].value
-    sizes = tuple(int(FACTS[f"fleet.cores.{n}"].value) for n in (32, 64, 128))
-    results = [lost(servers=int(servers), cores=c, loss=share) for c in sizes]
-    middle = results[1].lost_cores
-
-    def hundreds_of_thousands(cores: float) -> bool:
-        return 1e5 <= cores < 1e6
-
-    per_server = said / (servers * share)
-    conditions = (
-        turn("hundreds", "fleet", Axis("usual_cores", "cores", choices=sizes), sizes[0],
-             lambda v: hundreds_of_thousands(servers * share * v)),
-        turn("hundreds", "fleet", Axis("cores", "cores", 1, 256, True), round(per_server),
-             lambda v: hundreds_of_thousands(servers * share * v)),
-        turn("hundreds", "fleet64", Axis.of(Fleet, "loss"), said / (servers * sizes[1]),
-             lambda v: hundreds_of_thousands(servers * sizes[1] * v)),
-        turn("billion", "fleet64", Axis.of(Fleet, "core_year_usd"), price_at_which(cost, middle),
-             lambda v: _about(middle * v, cost)),
-        turn("billion", "said", Axis.of(Fleet, "core_year_usd"), price_at_which(cost, said),
-             lambda v: _about(said * v, cost)),
-    )  # fmt: skip
-    sentences = _say(
-        "s7", share=show(share, "%"), servers=show(servers, "servers"), sizes=", ".join(map(str, sizes)),
-        results=", ".join(number(r.lost_cores / 1e6) for r in results), said=show(said, "cores"),
-        per_server=number(per_server), cost=show(cost, "USD"), price_said=show(price_at_which(cost, said), "USD", 4),
-        price=show(price_at_which(cost, middle), "USD", 5), middle=show(middle, "cores"),
-        threads=number(results[1].lost_threads / 1e6),
-    )  # fmt: skip
-    facts = _facts("article.servers", "article.loss", "article.cores.lost", "article.cost", "fleet.core_year",
-                   "fleet.threads_per_core", *(f"fleet.cores.{n}" for n in sizes))  # fmt: skip
-    calls = ("cloud.lost(cores=64)", "cloud.price_at_which(1e9, 3e5)", "cloud.price_at_which(1e9, 6.4e6)")
-    return verdict("S7", sentences, conditions, facts, calls)
-
-
-# --- the old path ---------------------------------------------------------------------------------------------------
-
-
 def s3() -> Verdict:
     """Every I/O leaves the guest and is served by QEMU: which VirtIO paths, and until which batch.
 
@@ -220,14 +77,14 @@ def s3() -> Verdict:
     before, after = FACTS["io.vhost.busypoll.before.kicks"], FACTS["io.vhost.busypoll.after.kicks"]
     with_qemu = [LADDER[p].title for p in virtio.choices if _counts(p).qemu_in_datapath]
     without = [LADDER[p].title for p in virtio.choices if not _counts(p).qemu_in_datapath]
-    sentences = _say(
+    sentences = filled(
         "s3", served=", ".join(with_qemu), others=", ".join(without),
         user=number(_counts("qemu").userspace_exits_per_packet),
         event=number(_counts("qemu-ioeventfd").userspace_exits_per_packet),
         at8=number(_counts("qemu-ioeventfd", **_batch(8)).vcpu_exits_per_packet),
         before=show(before.value, before.unit), after=show(after.value, after.unit),
     )  # fmt: skip
-    facts = _facts(before.id, after.id, "exit.m01.pio.qemu", "exit.m01.pio.ioeventfd")
+    facts = cited(before.id, after.id, "exit.m01.pio.qemu", "exit.m01.pio.ioeventfd")
     calls = ('paths.LADDER["vhost-net"].counts()', 'paths.LADDER["vhost-net"].counts(busy_poll=True)')
     return verdict("S3", sentences, conditions, facts, calls)
 
@@ -279,7 +136,7 @@ def s10() -> Verdict:
     outside = sum(trip.by_place()[place] for trip in trips for place in (Place.CARD, Place.PCIE, Place.WIRE))
     base, received = _counts("qemu-ioeventfd"), _counts("qemu-ioeventfd", direction="rx")
     loaded, idle = (FACTS[f"io.linux.bridge.latency.{n}"] for n in ("loaded", "idle"))
-    sentences = _say(
+    sentences = filled(
         "s10", exits=number(base.switches_per_packet), switches=number(base.context_switches_per_packet),
         breaks=number(conditions[0].breaks_at), then=number(_counts("qemu-ioeventfd", **_batch(2)).switches_per_packet),
         tx=_times(base.host_copies_per_packet), rx=_times(received.host_copies_per_packet),
@@ -292,7 +149,7 @@ def s10() -> Verdict:
         hand_overs=number(hand_overs), c1e=show(c1e.value, "ns"), c6=show(c6.value, "ns"),
         bridge_idle=show(idle.value, idle.unit), bridge_loaded=show(loaded.value, loaded.unit),
     )  # fmt: skip
-    facts = _facts(ping.id, least.id, local.id, idle.id, loaded.id, "cpu.idle_exit", c1e.id, c6.id,
+    facts = cited(ping.id, least.id, local.id, idle.id, loaded.id, "cpu.idle_exit", c1e.id, c6.id,
                    "host.context_switch", "host.wakeup")  # fmt: skip
     calls = (
         'paths.LADDER["qemu-ioeventfd"].counts(kick_batch=2)',
@@ -353,7 +210,7 @@ def s11() -> Verdict:
     key = "undecided" if any(low < limit_ns <= high for low, high in ranges.values()) else "decided"
     ends = {f"{way}_low": show(low, "ns") for way, (low, _) in ranges.items()}
     ends |= {f"{way}_high": show(high, "ns") for way, (_, high) in ranges.items()}
-    sentences = _say(
+    sentences = filled(
         "s11", host_copies=number(counts.host_copies_per_packet), guest_copies=number(counts.guest_copies_per_packet),
         dmas=number(counts.data_dmas_per_packet), transactions=number(counts.pcie_transactions_per_packet),
         unposted=show(unposted.host_ns_per_packet, "ns"), guest=show(unposted.guest_ns_per_packet, "ns"),
@@ -362,7 +219,7 @@ def s11() -> Verdict:
         pipeline=show(conditions[0].high or 0.0, "ns"), **ends, decided=words(f"judge.s11_{key}"),
         accelnet=show(accelnet.value, accelnet.unit),
     )  # fmt: skip
-    facts = _facts(accelnet.id, "card.pipeline", "guest.stack", "guest.irq", "pcie.dma", "host.irq")
+    facts = cited(accelnet.id, "card.pipeline", "guest.stack", "guest.irq", "pcie.dma", "host.irq")
     calls = (
         'paths.LADDER["card"].latency(direction="rx", posted=True)',
         'paths.LADDER["card"].cpu(direction="rx", posted=True)',
@@ -382,11 +239,11 @@ def s12() -> Verdict:
     stack = FACTS["guest.stack"]
     condition = turn("tcp", "both", _PATH, "card", lambda v: not guest_runs_tcp(v))
     cpu = LADDER["card"].cpu(posted=True)
-    sentences = _say(
+    sentences = filled(
         "s12", paths=number(sum(map(guest_runs_tcp, LADDER))), all=number(len(LADDER)),
         stack=show(stack.value, stack.unit), guest=show(cpu.guest_ns_per_packet, "ns"),
     )  # fmt: skip
-    facts, calls = _facts("ena.offloads", stack.id), ('paths.LADDER["card"].active(direction="tx")',)
+    facts, calls = cited("ena.offloads", stack.id), ('paths.LADDER["card"].active(direction="tx")',)
     return verdict("S12", sentences, (condition,), facts, calls)
 
 
@@ -412,12 +269,12 @@ def s14() -> Verdict:
         for scope in _SCOPE.choices
         for d in ("tx", "rx")
     }
-    sentences = _say("s14", four=number(four), **falls)
+    sentences = filled("s14", four=number(four), **falls)
     calls = tuple(
         f'paths.LADDER["{p}"].counts(direction="rx").copies("{scope}")'
         for p, scope in (("qemu", "host+guest+dma"), ("qemu", "host"), ("card", "host"), ("card", "host+guest+dma"))
     )
-    return verdict("S14", sentences, conditions, _facts("article.copies"), calls)
+    return verdict("S14", sentences, conditions, cited("article.copies"), calls)
 
 
 def s24() -> Verdict:
@@ -439,7 +296,7 @@ def s24() -> Verdict:
     )
     asleep = LADDER["card"].cpu(**awake, guest_halts=True)
     events = _counts("card", **awake, guest_halts=True)
-    sentences = _say(
+    sentences = filled(
         "s24", host=show(LADDER["card"].cpu(**awake).host_ns_per_packet, "ns"),
         irq=show(LADDER["card"].cpu(direction="rx").host_ns_per_packet, "ns"),
         asleep=show(asleep.host_ns_per_packet, "ns"), exits=number(getattr(events, f"{Event.VCPU_EXIT}_per_packet")),
@@ -447,6 +304,6 @@ def s24() -> Verdict:
         link=show(link.value, link.unit), iommu=FACTS["overhead.iommu.strict"].text(),
         cpu=FACTS["overhead.gregg.hardware"].text(),
     )  # fmt: skip
-    facts = _facts("overhead.iommu.strict", "overhead.gregg.hardware", "iommu.m50.base", "iommu.m50.miss", "link.rate")
+    facts = cited("overhead.iommu.strict", "overhead.gregg.hardware", "iommu.m50.base", "iommu.m50.miss", "link.rate")
     calls = ('paths.LADDER["card"].cpu(direction="rx", posted=True, guest_halts=True)',)
     return verdict("S24", sentences, conditions, facts, calls)

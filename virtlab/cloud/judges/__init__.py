@@ -1,0 +1,10 @@
+"""The judges of the claims: each computes where a claim holds and which parameter breaks it first.
+
+A judge looks at the models and at the facts, and never calls a claim right or wrong. Arithmetic slips and
+contradictions are called so. "About" means within a fifth of the figure.
+"""
+
+from virtlab.cloud.judges.mix import s1, s2, s7
+from virtlab.cloud.judges.path import s3, s10, s11, s12, s14, s24
+
+__all__ = ["s1", "s2", "s3", "s7", "s10", "s11", "s12", "s14", "s24"]
