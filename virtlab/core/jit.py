@@ -16,6 +16,7 @@ import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Example = Callable[[], tuple[Any, ...]]
 KERNELS: list[Kernel[Any, Any]] = []
 _lock = threading.RLock()
 
@@ -34,9 +35,9 @@ def have_numba() -> bool:
 class Kernel(Generic[P, R]):
     """A hot loop over arrays and scalars. `py_func` is the Python function that it was made from."""
 
-    def __init__(self, py_func: Callable[P, R], example: Callable[[], tuple[Any, ...]], lists: bool) -> None:
+    def __init__(self, py_func: Callable[P, R], examples: tuple[Example, ...], lists: bool) -> None:
         functools.update_wrapper(self, py_func)
-        self.py_func, self.example, self.lists = py_func, example, lists
+        self.py_func, self.examples, self.lists = py_func, examples, lists
         self._compiled: Any = None
         KERNELS.append(self)
 
@@ -73,13 +74,15 @@ class Kernel(Generic[P, R]):
         return result
 
 
-def jit(example: Callable[[], tuple[Any, ...]], *, lists: bool = True) -> Callable[[Callable[P, R]], Kernel[P, R]]:
-    """Decorator that makes a `Kernel`. `example` returns tiny arguments of the types of a real call, to warm the cache.
+def jit(*examples: Example, lists: bool = True) -> Callable[[Callable[P, R]], Kernel[P, R]]:
+    """Decorator that makes a `Kernel`.
+
+    Each of `examples` returns tiny arguments of the types of a real call, to warm the cache.
 
     Write `len(a)`, not `a.size`: a list must do. `lists=False` keeps arrays where numba is missing, for loops that
     need integers of fixed width (a list holds Python's, which do not wrap round) or operations on whole arrays.
     """
-    return lambda py_func: Kernel(py_func, example, lists)
+    return lambda py_func: Kernel(py_func, examples, lists)
 
 
 class Inlined(Generic[P, R]):
@@ -104,7 +107,7 @@ class Inlined(Generic[P, R]):
 
 
 def main() -> None:
-    """Import each module of the library that defines kernels, and call each kernel once with its example."""
+    """Import each module of the library that defines kernels, and call each kernel with its examples."""
     if not have_numba():
         return print("numba is not used here (not installed, or VIRTLAB_NO_NUMBA is set): nothing to compile")
     root = Path(__file__).parents[1]
@@ -113,7 +116,8 @@ def main() -> None:
             importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
     for kernel in KERNELS:
         start = time.perf_counter()
-        kernel(*kernel.example())
+        for example in kernel.examples:
+            kernel(*example())
         print(f"{kernel.__module__}.{kernel.__name__}: {time.perf_counter() - start:.2f} s")  # type: ignore[attr-defined]
 
 

@@ -273,7 +273,8 @@ class _Walk:
         size = sum(sets * ways for sets, ways in self.sets)
         tags = np.full(size + 2, EMPTY, np.uint64)
         tags[size:] = state, (1 << 32) - 1
-        values = [1, size if self.tlb.replacement == "random" else 0, *self.shifts, (1 << (12 + 9 * self.top)) - 1]
+        random = np.uint64(size) if self.tlb.replacement == "random" else None
+        values = [1, *self.shifts, (1 << (12 + 9 * self.top)) - 1, *self.levels]
         first = 0
         for sets, ways in self.sets:
             values += [sets - 1, ways, first]
@@ -281,7 +282,7 @@ class _Walk:
         geometry = np.array(values, np.uint64)
         for part in (addresses[:warm], addresses[warm:]):
             counts = np.zeros(COUNTS, np.int64)
-            walk_kernel(part, geometry, *self.levels, tags, counts)
+            walk_kernel(part, geometry, random, tags, counts)
         return counts
 
     def result(self, counts: NDArray[np.int64], accesses: int) -> TlbResult:

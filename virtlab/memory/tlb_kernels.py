@@ -28,18 +28,20 @@ COUNTS = 8 + 8 * 6
 
 
 @Inlined
-def look(tags: Any, first: Any, ways: Any, tag: Any, one: Any, random: Any) -> bool:
-    """Whether `tag` is in the set `tags[first : first + ways]`; it is afterwards.
+def look(tags: Any, first: Any, sets: Any, ways: Any, tag: Any, one: Any, random: Any) -> bool:
+    """Whether `tag` is in its set, one of `sets` + 1 that begin at `tags[first]`; it is afterwards.
 
-    `random` 0 is LRU. Else it is where xorshift32's state lies in `tags`, and after it 2**32 - 1: a hit leaves the
-    order as it is, and a miss overwrites the slot that the generator chooses (Marsaglia 2003).
+    `random` None is LRU; numba then leaves the other branch out. Else it is where xorshift32's state lies in `tags`, and
+    behind it 2**32 - 1: a hit leaves the order as it is, and a miss overwrites the slot that the generator chooses
+    (Marsaglia 2003).
     """
-    before = tags[first]
+    begin = first + (tag & sets) * ways
+    before = tags[begin]
     hit = before == tag
     if not hit:
-        end = first + ways
-        k = first + one
-        if random:
+        end = begin + ways
+        k = begin + one
+        if random is not None:
             while k < end and not hit:
                 hit = tags[k] == tag
                 k += one
@@ -49,7 +51,7 @@ def look(tags: Any, first: Any, ways: Any, tag: Any, one: Any, random: Any) -> b
                 state ^= state >> 17
                 state ^= (state << 5) & tags[random + one]
                 tags[random] = state
-                tags[first + ((state * ways) >> 32)] = tag
+                tags[begin + ((state * ways) >> 32)] = tag
         else:
             while k < end:
                 here = tags[k]
@@ -59,117 +61,99 @@ def look(tags: Any, first: Any, ways: Any, tag: Any, one: Any, random: Any) -> b
                     hit = True
                     break
                 k += one
-            tags[first] = tag
+            tags[begin] = tag
     return hit
 
 
-def _example() -> tuple[Any, ...]:
+def _example(random: Any) -> tuple[Any, ...]:
     zeros, trace = np.zeros(1, np.uint64), np.zeros(0, np.uint64)
     trace.flags.writeable = False  # so are those of `simulate`
-    return trace, np.zeros(5 + 3 * len(STRUCTURES), np.uint64), 1, 4, 0, zeros, np.zeros(COUNTS, np.int64)
+    return trace, np.zeros(7 + 3 * len(STRUCTURES), np.uint64), random, zeros, np.zeros(COUNTS, np.int64)
 
 
-@jit(_example)
+@jit(lambda: _example(None), lambda: _example(np.uint64(0)))
 def walk_kernel(
-    trace: Unsigned, geometry: Unsigned, leaf: int, top: int, host: int, tags: Unsigned, counts: Counts
+    trace: Unsigned, geometry: Unsigned, random: np.uint64 | None, tags: Unsigned, counts: Counts
 ) -> None:
     """Send `trace` through L1, L2, paging-structure caches, nested TLB and the host's paging-structure caches.
 
-    `leaf` and `top` are the levels of the guest's leaf and root tables, `host` that of the host's root, 0 natively.
-    `tags` is the state, changed; `counts` int64[COUNTS] is added to. `tlb.simulate` builds and checks the arguments.
+    `geometry` begins with 1, address bits of a TLB entry and of a host page, the highest address, the levels of the
+    guest's leaf and root and of the host's root (0: native); then for each of `STRUCTURES` sets - 1, ways (0: absent)
+    and where it begins in `tags`, the state, which is changed. `random` as in `look`. `counts` int64[COUNTS] is added
+    to. `tlb.simulate` builds and checks all of it.
     """
     # In scalars, since for all that the compiler knows a store to `tags` may change the geometry.
-    one, random, entry, frame, mask = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4]
-    m1, w1 = geometry[5], geometry[6]
-    m2, w2, f2 = geometry[8], geometry[9], geometry[10]
-    ma, wa, fa = geometry[11], geometry[12], geometry[13]
-    mb, wb, fb = geometry[14], geometry[15], geometry[16]
-    mc, wc, fc = geometry[17], geometry[18], geometry[19]
-    md, wd, fd = geometry[20], geometry[21], geometry[22]
-    mn, wn, fn = geometry[23], geometry[24], geometry[25]
-    me, we, fe = geometry[26], geometry[27], geometry[28]
-    mf, wf, ff = geometry[29], geometry[30], geometry[31]
-    mg, wg, fg = geometry[32], geometry[33], geometry[34]
-    mh, wh, fh = geometry[35], geometry[36], geometry[37]
+    one, entry, frame, mask = geometry[0], geometry[1], geometry[2], geometry[3]
+    leaf, top, host = geometry[4], geometry[5], geometry[6]
+    m1, w1, f1 = geometry[7], geometry[8], geometry[9]
+    m2, w2, f2 = geometry[10], geometry[11], geometry[12]
+    ma, wa, fa = geometry[13], geometry[14], geometry[15]
+    mb, wb, fb = geometry[16], geometry[17], geometry[18]
+    mc, wc, fc = geometry[19], geometry[20], geometry[21]
+    md, wd, fd = geometry[22], geometry[23], geometry[24]
+    mn, wn, fn = geometry[25], geometry[26], geometry[27]
+    me, we, fe = geometry[28], geometry[29], geometry[30]
+    mf, wf, ff = geometry[31], geometry[32], geometry[33]
+    mg, wg, fg = geometry[34], geometry[35], geometry[36]
+    mh, wh, fh = geometry[37], geometry[38], geometry[39]
+    zero = one - one
+    two = one + one
+    three = two + one
+    four = two + two
+    five = four + one
+    eight = four + four
     pages = (mask >> 12) << 12
     last = mask
     l1_hits = l2_hits = 0
     for i in range(len(trace)):
         address = trace[i]
-        k = address >> entry
-        if k == last:  # the same page as before is first in its set: nothing changes
+        tag = address >> entry
+        if tag == last:  # the same page as before is first in its set: nothing changes
             l1_hits += 1
             continue
-        last = k
-        if look(tags, (k & m1) * w1, w1, k, one, random):
+        last = tag
+        if look(tags, f1, m1, w1, tag, one, random):
             l1_hits += 1
             continue
-        if w2 and look(tags, f2 + (k & m2) * w2, w2, k, one, random):
+        if w2 and look(tags, f2, m2, w2, tag, one, random):
             l2_hits += 1
             continue
         # The guest's paging-structure caches, deepest first. `level`: of the entry that was found; none: above the top.
-        level = top + 1
-        hit = False
-        if wa:
-            k = address >> 21
-            hit = look(tags, fa + (k & ma) * wa, wa, k, one, random)
-            if hit:
-                level = 2
-        if not hit and wb:
-            k = address >> 30
-            hit = look(tags, fb + (k & mb) * wb, wb, k, one, random)
-            if hit:
-                level = 3
-        if not hit and wc:
-            k = address >> 39
-            hit = look(tags, fc + (k & mc) * wc, wc, k, one, random)
-            if hit:
-                level = 4
-        if not hit and wd:
-            k = address >> 48
-            hit = look(tags, fd + (k & md) * wd, wd, k, one, random)
-            if hit:
-                level = 5
+        # `target`: the tables whose guest-physical addresses need a translation begin one below; those from the root
+        # on, or from the second that is read, since a cached entry holds the host's address of the first.
+        level = top + one
+        if wa and look(tags, fa, ma, wa, address >> 21, one, random):
+            level = two
+        elif wb and look(tags, fb, mb, wb, address >> 30, one, random):
+            level = three
+        elif wc and look(tags, fc, mc, wc, address >> 39, one, random):
+            level = four
+        elif wd and look(tags, fd, md, wd, address >> 48, one, random):
+            level = five
         counts[level] += 1
-        if host == 0:
+        if not host:
             continue
-        # Guest-physical addresses to translate: of the tables from the top, or from the second one that is read since
-        # a cached entry holds the host's address of the first; then of the data (target 0).
-        target = top + 1
-        if hit:
-            target = level - 1
-        while target > 0:
-            target -= 1
-            if target < leaf:
-                target = 0
-            above = mask >> (9 * target)
-            physical = (mask - above) | ((address >> (9 * target)) & pages)
-            k = physical >> frame
-            if wn and look(tags, fn + (k & mn) * wn, wn, k, one, random):
+        target = level - one
+        if level > top:
+            target = level
+        while target:
+            target -= one
+            if target < leaf:  # no table is left: the data
+                target = zero
+            above = mask >> ((target << 3) + target)
+            physical = (mask - above) | ((address >> ((target << 3) + target)) & pages)
+            if wn and look(tags, fn, mn, wn, physical >> frame, one, random):
                 continue
-            level = host + 1
-            hit = False
-            if we:
-                k = physical >> 21
-                hit = look(tags, fe + (k & me) * we, we, k, one, random)
-                if hit:
-                    level = 2
-            if not hit and wf:
-                k = physical >> 30
-                hit = look(tags, ff + (k & mf) * wf, wf, k, one, random)
-                if hit:
-                    level = 3
-            if not hit and wg:
-                k = physical >> 39
-                hit = look(tags, fg + (k & mg) * wg, wg, k, one, random)
-                if hit:
-                    level = 4
-            if not hit and wh:
-                k = physical >> 48
-                hit = look(tags, fh + (k & mh) * wh, wh, k, one, random)
-                if hit:
-                    level = 5
-            counts[8 + 8 * target + level] += 1
+            level = host + one
+            if we and look(tags, fe, me, we, physical >> 21, one, random):
+                level = two
+            elif wf and look(tags, ff, mf, wf, physical >> 30, one, random):
+                level = three
+            elif wg and look(tags, fg, mg, wg, physical >> 39, one, random):
+                level = four
+            elif wh and look(tags, fh, mh, wh, physical >> 48, one, random):
+                level = five
+            counts[eight + (target << 3) + level] += 1
     counts[0] += l1_hits
     counts[1] += l2_hits
 
