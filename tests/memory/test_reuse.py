@@ -1,4 +1,6 @@
 """When lines come back: units of any size keep all references, and agree with references that were drawn and counted."""
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -75,3 +77,49 @@ def test_a_round_in_scattered_order_touches_each_page_once():
     assert stream.lines == 1024
     assert found([stream], [1024 * LINE_BYTES])[0, 0] == 1
     assert found([stream], [1023 * LINE_BYTES])[0, 0] == 0
+
+
+def counted(pages, tlb_entries, cache_lines):
+    """Two LRU lists fed by accesses to random lines of ``pages``: a TLB, and a cache of data lines and PTE lines.
+
+    Returns misses of the TLB an access, the share of the data found in the cache, and that of the PTEs.
+    """
+    rng, tlb, cache = np.random.default_rng(9), OrderedDict(), OrderedDict()
+    seen = dict.fromkeys(("walk", "data", "pte"), 0)
+    hits = dict.fromkeys(("data", "pte"), 0)
+
+    def touch(kind, line, count):
+        hit = (kind, line) in cache
+        cache[kind, line] = True
+        cache.move_to_end((kind, line))
+        if len(cache) > cache_lines:
+            cache.popitem(last=False)
+        seen[kind] += count
+        hits[kind] += hit and count
+
+    warm = len(pages) // 3
+    for i, (page, line) in enumerate(zip(pages, rng.integers(64, size=len(pages)), strict=True)):
+        if page not in tlb:
+            seen["walk"] += i >= warm
+            touch("pte", page // 8, i >= warm)
+            if len(tlb) >= tlb_entries:
+                tlb.popitem(last=False)
+        tlb[page] = True
+        tlb.move_to_end(page)
+        touch("data", page * 64 + line, i >= warm)
+    return seen["walk"] / (len(pages) - warm), hits["data"] / seen["data"], hits["pte"] / seen["pte"]
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.7, 0.99, 1.2])
+@pytest.mark.parametrize("lines", [600, 3000])
+def test_page_table_entries_and_data_share_a_cache_as_counted(exponent, lines):
+    """4096 pages, a TLB of 64 entries, a cache; ranks shuffled over the pages."""
+    n = 4096
+    weight = np.arange(1, n + 1) ** -exponent
+    rng = np.random.default_rng(5)
+    pages = rng.permutation(n)[np.searchsorted(np.cumsum(weight) / weight.sum(), rng.random(90_000))]
+    walks, data_share, pte_share = counted(pages.tolist(), 64, lines)
+    units = zipf(n * 4096.0, exponent)
+    streams = [units.at(LINE_BYTES).stream(1.0), units.missing(64).at(8 * 4096).stream(walks)]
+    said = found(streams, [lines * LINE_BYTES])[:, 0]
+    assert said == pytest.approx([data_share, pte_share], abs=0.05), "share of data and of PTEs found in the cache"
