@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from virtlab import cloud, paths
+from virtlab import cloud, memory, paths
 from virtlab.cloud.judges import path
 from virtlab.cloud.verdict import Axis, turn, verdict
 from virtlab.core.words import words
@@ -38,7 +38,7 @@ def of(claim, statement, parameter, setting):
 
 
 def test_the_claims_of_this_part_have_a_judge():
-    assert {"S1", "S2", "S3", "S7", "S10", "S11", "S12", "S14", "S24"} <= set(VERDICTS)
+    assert {"S1", "S2", "S3", "S7", "S10", "S11", "S12", "S14", "S15", "S16", "S19", "S20", "S24"} <= set(VERDICTS)
 
 
 @each_verdict
@@ -100,7 +100,7 @@ def test_every_fact_of_a_verdict_is_in_the_register(claim):
 
 @pytest.mark.parametrize("call", [c for v in VERDICTS.values() for c in v.calls])
 def test_the_models_calls_run_as_they_are_printed(call):
-    assert eval(call, {"cloud": cloud, "paths": paths}) is not None
+    assert eval(call, {"cloud": cloud, "memory": memory, "paths": paths}) is not None
 
 
 @each_verdict
