@@ -80,7 +80,8 @@ def uniform(working_set_bytes: float) -> Units:
 def zipf(working_set_bytes: float, exponent: float) -> Units:
     """The page of rank r with a share in proportion to 1 / r ** exponent; ranks in groups of a quarter octave."""
     pages = max(1, round(working_set_bytes / _BASE_BYTES))
-    edges = np.unique(np.append(np.floor(2 ** np.arange(0, math.log2(pages) + 0.25, 0.25)), pages + 1))
+    edges = np.floor(2 ** np.arange(0, math.log2(pages) + 0.25, 0.25))
+    edges = np.unique(np.append(edges[edges <= pages], pages + 1))
     count, middle = np.diff(edges), np.sqrt(edges[:-1] * (edges[1:] - 1))  # from each edge to before the next
     return _sorted(_BASE_BYTES, count, middle**-exponent)
 
