@@ -75,9 +75,7 @@ class Kernel(Generic[P, R]):
 
 
 def jit(*examples: Example, lists: bool = True) -> Callable[[Callable[P, R]], Kernel[P, R]]:
-    """Decorator that makes a `Kernel`.
-
-    Each of `examples` returns tiny arguments of the types of a real call, to warm the cache.
+    """Decorator that makes a `Kernel`. Each of `examples` gives tiny arguments of the types of a call: a cache to warm.
 
     Write `len(a)`, not `a.size`: a list must do. `lists=False` keeps arrays where numba is missing, for loops that
     need integers of fixed width (a list holds Python's, which do not wrap round) or operations on whole arrays.

@@ -271,8 +271,8 @@ class _Walk:
     def run(self, addresses: Unsigned, warm: int, state: int) -> NDArray[np.int64]:
         """The kernel's counts of the references from ``warm`` on."""
         size = sum(sets * ways for sets, ways in self.sets)
-        tags = np.full(size + 2, EMPTY, np.uint64)
-        tags[size:] = state, (1 << 32) - 1
+        tags = np.full(size + 3, EMPTY, np.uint64)
+        tags[size : size + 2] = state, (1 << 32) - 1
         random = np.uint64(size) if self.tlb.replacement == "random" else None
         values = [1, *self.shifts, (1 << (12 + 9 * self.top)) - 1, *self.levels]
         first = 0

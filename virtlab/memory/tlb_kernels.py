@@ -31,9 +31,9 @@ COUNTS = 8 + 8 * 6
 def look(tags: Any, first: Any, sets: Any, ways: Any, tag: Any, one: Any, random: Any) -> bool:
     """Whether `tag` is in its set, one of `sets` + 1 that begin at `tags[first]`; it is afterwards.
 
-    `random` None is LRU; numba then leaves the other branch out. Else it is where xorshift32's state lies in `tags`, and
-    behind it 2**32 - 1: a hit leaves the order as it is, and a miss overwrites the slot that the generator chooses
-    (Marsaglia 2003).
+    `random` None is LRU; numba then leaves the other branch out. Else it is where xorshift32's state (Marsaglia 2003)
+    is in `tags`, and behind it 2**32 - 1 and EMPTY: a hit leaves the order as it is, a miss fills the first empty slot
+    or, in a full set, overwrites the one that the generator chooses.
     """
     begin = first + (tag & sets) * ways
     before = tags[begin]
@@ -42,16 +42,21 @@ def look(tags: Any, first: Any, sets: Any, ways: Any, tag: Any, one: Any, random
         end = begin + ways
         k = begin + one
         if random is not None:
-            while k < end and not hit:
-                hit = tags[k] == tag
-                k += one
+            if before != tags[random + one + one]:
+                while k < end and not hit and tags[k] != tags[random + one + one]:
+                    hit = tags[k] == tag
+                    k += one
+            else:
+                k = begin
             if not hit:
-                state = tags[random]
-                state ^= (state << 13) & tags[random + one]
-                state ^= state >> 17
-                state ^= (state << 5) & tags[random + one]
-                tags[random] = state
-                tags[begin + ((state * ways) >> 32)] = tag
+                if k == end:
+                    state = tags[random]
+                    state ^= (state << 13) & tags[random + one]
+                    state ^= state >> 17
+                    state ^= (state << 5) & tags[random + one]
+                    tags[random] = state
+                    k = begin + ((state * ways) >> 32)
+                tags[k] = tag
         else:
             while k < end:
                 here = tags[k]
