@@ -5,7 +5,7 @@ import pytest
 from hypothesis import settings
 
 HERE = Path(__file__).parent
-TWICE = {"paths", "labs"}  # everything in these folders must hold without numba too: make test runs it twice
+TWICE = {"memory", "paths", "labs"}  # everything in these folders must hold without numba too: make test runs it twice
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.register_profile("soak", deadline=None, derandomize=False, max_examples=2000, print_blob=True)

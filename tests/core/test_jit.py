@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from virtlab.core import jit as module
-from virtlab.core.jit import KERNELS, have_numba, jit
+from virtlab.core.jit import KERNELS, Inlined, have_numba, jit
 
 
 def _example():
@@ -77,6 +77,40 @@ def test_a_kernel_pickles_by_name():
     from virtlab.paths.kernels import path_kernel
 
     assert pickle.loads(pickle.dumps(path_kernel)) is path_kernel
+
+
+@Inlined
+def _add(out, k, value):
+    out[k] += value
+    return out[k] > 1
+
+
+def _above_one(values, out):
+    count = 0
+    for k in range(len(values)):
+        if _add(out, k, values[k]):
+            count += 1
+    return count
+
+
+def test_an_inlined_helper_is_part_of_the_kernel_and_a_function_of_its_own(monkeypatch):
+    kernel, values = jit(_example)(_above_one), np.arange(4.0)
+    first, second = np.zeros(4), np.zeros(4)
+    count = kernel(values, first)
+    monkeypatch.setenv("VIRTLAB_NO_NUMBA", "1")
+    assert kernel(values, second) == count == 2
+    assert first.tolist() == second.tolist() == values.tolist()
+    assert _add([0.0, 5.0], 1, 1) is True
+
+
+def test_every_example_of_a_kernel_is_called_when_all_are_compiled(monkeypatch, capsys):
+    seen = []
+    kernel = jit(lambda: (np.zeros(1), None), lambda: (np.zeros(1), 2.0))(lambda values, more: seen.append(more))
+    monkeypatch.setattr(module, "KERNELS", [kernel])
+    monkeypatch.setattr(module, "have_numba", lambda: True)
+    monkeypatch.setattr(type(kernel), "__call__", lambda self, *args: self.py_func(*args))
+    module.main()
+    assert seen == [None, 2.0]
 
 
 def test_importing_the_ground_floor_and_the_models_loads_no_numba_and_no_picture():
