@@ -16,7 +16,8 @@ FULL = {"l1_entries": 64, "l1_ways": 64, "l2_entries": 0}
     (2048, "2M", 4 * GIB), (16, "1G", 16 * GIB),
 ])  # fmt: skip
 def test_reach_is_entries_times_their_size(entries, page, bytes):
-    assert law.reach_bytes(Tlb(l1_entries=4, l1_ways=4, l2_entries=entries, l2_ways=12 if entries == 1536 else 4), page) == bytes
+    tlb = Tlb(l1_entries=4, l1_ways=4, l2_entries=entries, l2_ways=12 if entries == 1536 else 4)
+    assert law.reach_bytes(tlb, page) == bytes
 
 
 @pytest.mark.parametrize("replacement", ["lru", "random"])

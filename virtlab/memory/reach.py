@@ -2,9 +2,9 @@
 
 Where a pattern has a law, no trace is needed, so that a curve costs no more than a point. Exact in the steady state:
 uniform accesses (any replacement); page after page, and a chase with 4 KiB entries, under LRU. Approximations, held
-against the simulator by a test: Zipf (Che, Tung and Wang 2002 for LRU; Gelenbe 1973 for random replacement), and a chase
-with larger entries, whose order within an entry is as good as uniform. Page after page under random replacement has no
-closed form for sets of a few ways: one such set is simulated.
+against the simulator by a test: Zipf (Che, Tung and Wang 2002 for LRU; Gelenbe 1973 for random replacement), and a
+chase with larger entries, whose order within an entry is as good as uniform. Page after page under random replacement
+has no closed form for sets of a few ways: one such set is simulated.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _zipf(working_set_bytes: int, entry_bytes: int, known: int, exponent: float,
         time = characteristic_time([Stream.of(1.0, mass, 1 / popularity)], known)
         return float(mass @ np.exp(-popularity * time))
     low, high = 0.0, 60 * math.log(2)  # of the logarithm of the time in which a set of pages of this size is replaced
-    for _ in range(50):
+    for _ in range(32):
         middle = (low + high) / 2
         kept = float((count * popularity * math.exp(middle)) @ (1 / (1 + popularity * math.exp(middle))))
         low, high = (middle, high) if kept < known else (low, middle)
