@@ -9,6 +9,7 @@ from typing import Any
 from virtlab.cloud.judges.common import cited, filled
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show
+from virtlab.core.words import say
 from virtlab.evidence import FACTS
 from virtlab.memory import PROGRAMS, Slowdown, Workload, dirty_logging, migrate, slowdown, walk
 from virtlab.memory.dirty import DirtyOptions
@@ -48,6 +49,13 @@ def _removed(**changes: Any) -> float:
     return (small.virtual_ns - other.virtual_ns) / added if added > 0 else math.nan
 
 
+def _closed(**changes: Any) -> float:
+    """Share of the gap to bare metal with the same guest pages that closes, against 4 KiB on both sides."""
+    small, other = _pair(**changes)
+    gap = small.virtual_ns - small.native_ns
+    return 1 - (other.virtual_ns - other.native_ns) / gap if gap > 0 else math.nan
+
+
 def _translated(**changes: Any) -> float:
     """Share of the guest's time of translation with pages of 4 KiB that other pages take away."""
     small, other = _pair(**changes)
@@ -76,10 +84,13 @@ def s19() -> Verdict:
     """Huge pages remove most of the overhead: which pages on which side, for which set, pattern, CPU and node."""
     guest, host = Axis.of(Workload, "guest_page"), Axis.of(Workload, "host_page")
     sets = Axis("working_set_bytes", "B", choices=_SETS)
-    size = Workload().working_set_bytes
+    size, limit = Workload().working_set_bytes, 1 + FACTS["article.loss"].value
 
     def most(**changes: Any) -> bool:
         return _removed(**{**_HUGE, **changes}) > 0.5
+
+    def alike(**changes: Any) -> bool:
+        return _closed(**{**_HUGE, **changes}) > 0.5
 
     def translation(**changes: Any) -> bool:
         return _translated(**{**_HUGE, **changes}) > 0.5
@@ -89,11 +100,15 @@ def s19() -> Verdict:
     conditions = (
         turn("most", "random", guest, "2M", lambda v: most(guest_page=v)),
         turn("most", "random", host, "2M", lambda v: most(host_page=v)),
+        turn("alike", "random", guest, "2M", lambda v: alike(guest_page=v)),
+        turn("alike", "random", host, "2M", lambda v: alike(host_page=v)),
         turn("translation", "random", guest, "2M", lambda v: translation(guest_page=v)),
         turn("translation", "random", host, "2M", lambda v: translation(host_page=v)),
         turn("reach", "random", guest, "2M", lambda v: _reach_bytes(v, "2M") >= size),
         turn("reach", "random", host, "2M", lambda v: _reach_bytes("2M", v) >= size),
         turn("most", "random", sets, 1 << 30, lambda v: most(working_set_bytes=v)),
+        turn("alike", "random", sets, 1 << 30, lambda v: alike(working_set_bytes=v)),
+        turn("near", "random", sets, 1 << 30, lambda v: _run(Workload(working_set_bytes=v, **_HUGE)).ratio <= limit),
         turn("most", "random", Axis.of(Workload, "accesses_per_instruction"), Workload().accesses_per_instruction,
              lambda v: most(accesses_per_instruction=v)),
         turn("most", "random", Axis.of(Workload, "host_table_node"), "local", lambda v: most(host_table_node=v)),
@@ -120,12 +135,14 @@ def s19() -> Verdict:
         reach_both=show(_reach_bytes("2M", "2M"), "B"), set=show(size, "B"),
         native=show(_run(Workload(**_SMALL)).native_ns, "ns"),
         added=show(added["4K4K"], "ns"), host=show(added["4K2M"], "ns"), guest=show(added["2M4K"], "ns"),
-        fewer=show(-added["2M2M"], "ns"), faster=number(seconds[0] / seconds[1]), model=number(gups[0] / gups[1]),
+        fewer=show(-added["2M2M"], "ns"), host_closed=show(_closed(guest_page="4K", host_page="2M"), "%"),
+        guest_closed=show(_closed(guest_page="2M", host_page="4K"), "%"),
+        faster=number(seconds[0] / seconds[1]), model=number(gups[0] / gups[1]),
         count=number(len(fewer)), all=number(len(PROGRAMS)), names=", ".join(fewer), **times, **shares,
     )  # fmt: skip
     ids = (f"mem.sagepte.{p}.{row}" for p in ("gups", "btree") for row in ("4k", "thp"))
-    facts = cited("thp.sides", "walk.m26.refs.4k", "walk.m26.refs.2m", "mem.vmitosis.gups.ll", "mem.vmitosis.gups.tll",
-                  *ids)  # fmt: skip
+    facts = cited("thp.sides", "walk.m26.refs.4k", "walk.m26.refs.2m", "article.loss", "mem.vmitosis.gups.ll",
+                  "mem.vmitosis.gups.tll", *ids)  # fmt: skip
     calls = (
         'memory.walk(guest_page="4K", host_page="2M").references',
         'memory.slowdown(guest_page="4K", host_page="2M")',
@@ -210,6 +227,11 @@ def s15() -> Verdict:
     return verdict("S15", sentences, conditions, facts, calls)
 
 
+def _million(count: float) -> str:
+    """A count in millions."""
+    return say("judge.million", count=number(count / 1e6))
+
+
 _DISKS = {
     "pl1": "storage.essd.pl1", "pl2": "storage.essd.pl2", "pl3": "storage.essd.pl3", "i3": "storage.i3.local",
     "launch": "storage.cipu.launch",
@@ -236,10 +258,10 @@ def s16() -> Verdict:
     )  # fmt: skip
     cpu, one = FACTS["nvme.request.cpu"], FACTS["nsdi20.metal.randread.4k.qd1.mean"]
     sentences = filled(
-        "s16", iops=show(iops, "1/s"), latency=show(latency_s, "s"), in_flight=number(in_flight),
-        alone=show(1 / latency_s, "1/s"), payload=show(iops * block * 8, "bit/s"), link=link.text(),
+        "s16", iops=_million(iops), latency=show(latency_s, "s"), in_flight=number(in_flight),
+        alone=number(1 / latency_s), payload=show(iops * block * 8, "bit/s"), link=link.text(),
         budget=show(conditions[2].high or 0.0, "ns"), cpu=cpu.text(), cores=number(iops * cpu.value / 1e6),
-        pl3=show(FACTS["storage.essd.pl3"].value, "1/s"), local=one.text(),
+        pl3=_million(FACTS["storage.essd.pl3"].value), local=one.text(),
         stop=show(migrate(device="vf-untracked").downtime_s, "s", 4), v2=show(migrate(device="vf-v2").downtime_s, "s"),
     )  # fmt: skip
     facts = cited("article.iops", "article.storage.latency", *_DISKS.values(), "storage.essd.plx",
@@ -269,10 +291,10 @@ def s20() -> Verdict:
     faults = migrate(log="write-protect").faults
     sentences = filled(
         "s20", exits=number(_received("card", guest_halts=True).vcpu_exits_per_packet),
-        faults=number(faults), pml=number(log.pml_exits),
+        faults=_million(faults), pml=number(log.pml_exits),
         wp_share=show(dirty_logging(log="write-protect").vcpu_share, "%"),
-        share=show(split.vcpu_share, "%"), rate=show(usual, "1/s"),
-        entries=number(log.split_entries), before=show(split.reach_before_bytes, "B"),
+        share=show(split.vcpu_share, "%"), rate=number(usual),
+        entries=_million(log.split_entries), before=show(split.reach_before_bytes, "B"),
         after=show(split.reach_after_bytes, "B"), stop=show(migrate(device="vf-untracked").downtime_s, "s", 4),
         syscalls=FACTS["firecracker.syscalls"].text(),
     )  # fmt: skip
