@@ -92,7 +92,7 @@ PAGE, TABLE2, TABLE3, TABLE4 = 1 << 12, 1 << 21, 1 << 30, 1 << 39  # what one en
 def test_what_is_cached_need_not_be_read(name, step, caches, references, monkeypatch):
     caches = dict(caches)
     if caches.pop("host", 1) == 0:  # the guest's cache alone: the host's of the same geometry is taken away
-        monkeypatch.setattr(module._Walk, "__init__", _without_host_caches(module._Walk.__init__))
+        monkeypatch.setattr(module.Structures, "__init__", _without_host_caches(module.Structures.__init__))
     assert second_walk(step, **caches).references == references, name
 
 

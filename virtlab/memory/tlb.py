@@ -19,7 +19,7 @@ from virtlab.core.words import words
 from virtlab.evidence import FACTS
 from virtlab.memory.lockstep import distances, walk
 from virtlab.memory.pages import PAGES, SHIFT, PageSize, leaf_level, smaller
-from virtlab.memory.tlb_kernels import COUNTS, EMPTY, STRUCTURES, Unsigned, curve_kernel, walk_kernel
+from virtlab.memory.tlb_kernels import COUNTS, EMPTY, STRUCTURES, Unsigned, curve_kernel, tlb_kernel, walk_kernel
 
 _PARTS = ("l1", "l2", "pde", "pdpte", "pml4e", "pml5e", "nested")
 #: Changes of a `Tlb` that leave its TLBs only: each walk then reads every level on both sides.
@@ -177,7 +177,7 @@ def simulate(
         raise ParameterError(
             f"warm must be 0 to {len(addresses) - 1} references; you gave {warm!r}: at least one must be left to count."
         )
-    setting = _Walk(geometry, guest_page, host_page, int(guest_levels), int(host_levels))
+    setting = Structures(geometry, guest_page, host_page, int(guest_levels), int(host_levels))
     if geometry.replacement == "lru" and not have_numba():
         counts = walk(addresses, int(warm), setting.sets, setting.shifts, *setting.levels)
     else:
@@ -246,7 +246,7 @@ def _seed(seed: object) -> int:
 # --- one setting, as kernel and lock-step want it -------------------------------------------------------------------
 
 
-class _Walk:
+class Structures:
     """Sets and ways of the structures that this walk uses, the address bits of their tags, and the levels."""
 
     def __init__(
@@ -268,21 +268,26 @@ class _Walk:
             unused = level and not leaf < level <= top or part == "nested" and native
             self.sets.append((1, 0) if unused else geometry)
 
-    def run(self, addresses: Unsigned, warm: int, state: int) -> NDArray[np.int64]:
-        """The kernel's counts of the references from ``warm`` on."""
-        size = sum(sets * ways for sets, ways in self.sets)
-        tags = np.full(size + 3, EMPTY, np.uint64)
-        tags[size : size + 2] = state, (1 << 32) - 1
-        random = np.uint64(size) if self.tlb.replacement == "random" else None
+    def geometry(self) -> tuple[Unsigned, int]:
+        """All of it in the order in which `walk_kernel` wants it, and the number of tags."""
         values = [1, *self.shifts, (1 << (12 + 9 * self.top)) - 1, *self.levels]
         first = 0
         for sets, ways in self.sets:
             values += [sets - 1, ways, first]
             first += sets * ways
-        geometry = np.array(values, np.uint64)
+        return np.array(values, np.uint64), first
+
+    def run(self, addresses: Unsigned, warm: int, state: int) -> NDArray[np.int64]:
+        """The kernel's counts of the references from ``warm`` on."""
+        geometry, size = self.geometry()
+        tags = np.full(size + 3, EMPTY, np.uint64)
+        tags[size : size + 2] = state, (1 << 32) - 1
+        random = np.uint64(size) if self.tlb.replacement == "random" else None
+        walk_in_full = self.host or any(ways for _, ways in self.sets[2:])
+        kernel = walk_kernel if walk_in_full else tlb_kernel
         for part in (addresses[:warm], addresses[warm:]):
             counts = np.zeros(COUNTS, np.int64)
-            walk_kernel(part, geometry, random, tags, counts)
+            kernel(part, geometry, random, tags, counts)
         return counts
 
     def result(self, counts: NDArray[np.int64], accesses: int) -> TlbResult:

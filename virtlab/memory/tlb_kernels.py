@@ -163,6 +163,32 @@ def walk_kernel(
     counts[1] += l2_hits
 
 
+@jit(lambda: _example(None), lambda: _example(np.uint64(0)))
+def tlb_kernel(
+    trace: Unsigned, geometry: Unsigned, random: np.uint64 | None, tags: Unsigned, counts: Counts
+) -> None:
+    """As `walk_kernel` where a walk has no caches and no second dimension: the TLBs alone, in a shorter loop."""
+    one, entry, last = geometry[0], geometry[1], geometry[3]
+    m1, w1, f1 = geometry[7], geometry[8], geometry[9]
+    m2, w2, f2 = geometry[10], geometry[11], geometry[12]
+    l1_hits = l2_hits = walks = 0
+    for i in range(len(trace)):
+        tag = trace[i] >> entry
+        if tag == last:
+            l1_hits += 1
+            continue
+        last = tag
+        if look(tags, f1, m1, w1, tag, one, random):
+            l1_hits += 1
+        elif w2 and look(tags, f2, m2, w2, tag, one, random):
+            l2_hits += 1
+        else:
+            walks += 1
+    counts[0] += l1_hits
+    counts[1] += l2_hits
+    counts[geometry[5] + one] += walks
+
+
 def _curve_example() -> tuple[Any, ...]:
     zeros, trace = np.zeros(1, np.uint64), np.zeros(0, np.uint64)
     trace.flags.writeable = False
