@@ -3,18 +3,26 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from tests.figures.reading import moving_texts, outside, overlapping, still_texts
 from tests.labs.conftest import alt, other, read_out
 from tests.strategies import settings_of
-from virtlab import labs
+from virtlab import labs, memory
 from virtlab.core.units import number, show
 from virtlab.core.words import words
+from virtlab.figures.dirty_log import EXITS, SHARES, SPLITS
+from virtlab.figures.huge_pages import PARTS as HUGE_PARTS
+from virtlab.figures.huge_pages import ROWS as HUGE_ROWS
 from virtlab.figures.journey import MOST_STEPS
 from virtlab.figures.load import BARS, EDGES_NS
+from virtlab.figures.migration import DOWN_S, TOTAL_S, nice, timeline
 from virtlab.figures.mix import LEAST, PARTS
 from virtlab.figures.style import LOOKS
+from virtlab.figures.walk_map import shade as walk_map_shade
+from virtlab.memory.pages import smaller
+from virtlab.memory.reach import miss_share
 
 borrowed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 near = pytest.approx
@@ -146,7 +154,224 @@ def fleet(lab, setting):
             assert list(line.get_ydata() / line.get_xdata()) == near([slope] * 2)
 
 
-CHECKS = {"LadderLab": ladder, "JourneyLab": journey, "LoadLab": load, "MixLab": mix, "FleetLab": fleet}
+def migration(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    m = result.migration
+    assert m.law()[0] == near(m.law()[1]) and m.time_law()[0] == near(m.time_law()[1])
+    line = timeline(m)
+    memory = setting.memory_bytes
+    assert line.send_bytes.max() <= memory * (1 + 1e-9) and line.end_s >= m.total_s * (1 - 1e-9)
+    peaks = line.send_bytes[1::2][: len(m.rounds)]
+    assert list(peaks) == near([r.sent_bytes for r in m.rounds]), "the teeth are the rounds"
+    assert len(line.dirty_s) == len(line.dirty_bytes)
+    assert np.nanmax(line.dirty_bytes, initial=0) <= memory * (1 + 1e-9)
+    corners, span = picture._send.get_xy(), nice(max(line.end_s, 1e-9))
+    assert corners[: len(line.send_s), 1] * memory == near(line.send_bytes)
+    assert corners[:, 0].max() <= 1 + 1e-9 and corners[: len(line.send_s), 0] * span == near(line.send_s)
+    for stop in picture._stop:
+        assert stop.get_visible() == m.converged
+        assert not m.converged or stop.get_xdata()[0] * span == near(m.total_s)
+    assert picture._ever.get_text().startswith("…") != m.converged
+    assert (picture._dots[1].get_visible() and np.isfinite(m.total_s)) == m.converged, "never is no time"
+    assert ((result.down_s * 1e3 <= setting.downtime_ms * (1 + 1e-9)) | np.isinf(result.total_s)
+            | (setting.device == "vf-v2")).all()  # to restore a VF comes on top of what is allowed  # fmt: skip
+    for drawn, values, (low, high) in zip(picture._lines, (result.down_s, result.total_s), (DOWN_S, TOTAL_S),
+                                          strict=True):  # fmt: skip
+        some = np.isfinite(values)
+        assert drawn.get_ydata()[some] == near(np.clip(values[some], low, high))
+        assert np.isnan(drawn.get_ydata()[~some]).all()
+    assert show(m.downtime_s, "s") in sentence and show(m.downtime_s, "s") in picture._notes[1].get_text()
+    assert number(result.ratio) in sentence
+
+
+def dirty_log(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    log, o = result.log, result.log.options
+    assert log.law()[0] == near(log.law()[1])
+    assert (o.log, o.write_rate_per_s) == (setting.dirty_log, setting.write_rate_per_s)
+    assert o.split == ("start" if (setting.dirty_log, setting.split) == ("ring", "clear") else setting.split)
+    places = [(d.get_xdata()[0], d.get_ydata()[0]) for d in picture._dots]
+    assert places[0] == near((o.write_rate_per_s, np.clip(log.exits_per_s, *EXITS)))
+    assert places[1] == near((o.write_rate_per_s, np.clip(log.vcpu_share, *SHARES)))
+    assert places[2] == near((o.clear_s, log.unique_pages / o.hot_pages), abs=1e-12)
+    chosen = {"exits": result.exits_per_s[o.log], "share": result.vcpu_share[o.log], "dirty": result.dirty_share,
+              "split": result.split_share[o.split]}  # fmt: skip
+    limits = {"exits": EXITS, "share": SHARES, "dirty": (0, 1), "split": (0, 1)}
+    for name, values in chosen.items():
+        assert picture._chosen[name].get_ydata() == near(np.clip(values, *limits[name]))
+    assert (np.diff(result.dirty_share) >= -1e-12).all() and result.dirty_share.max() <= 1 + 1e-9
+    for split in SPLITS:
+        assert (np.diff(result.split_share[split]) >= -1e-12).all(), "nothing becomes huge again while logging is on"
+    if o.writes == "sweep" and o.log != "ring":
+        assert (np.diff(result.exits_per_s[o.log]) >= -1e-9).all()
+    assert number(log.exits_per_s) in sentence and show(log.vcpu_share, "%") in sentence
+    assert (words("dirty_log.ring_splits") in sentence) == (o.split != setting.split)
+    assert (words("dirty_log.impossible") in sentence) == (log.vcpu_share > 1)
+
+
+def reach(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    for pair, curve in result.curves.items():
+        assert ((curve >= 0) & (curve <= 1)).all()
+        x, y = picture._lines[pair].get_data()
+        assert list(x) == list(result.sizes) and list(y) == list(curve)
+        assert picture._values[pair].get_text() == show(result.shares[pair], "%")
+        page = smaller(*setting.pages(pair))
+        said = miss_share(setting.tlb(page), page, setting.pattern, setting.working_set_bytes, setting.zipf_exponent)
+        assert result.shares[pair] == near(said, abs=0.12), f"{pair}: simulation and law disagree"
+    for pair in ("guest", "host"):  # guard 6
+        assert result.shares[pair] == result.shares["small"] and result.reach_bytes[pair] == result.reach_bytes["small"]
+        assert list(result.curves[pair]) == list(result.curves["small"]), "one side alone reaches no further"
+    assert result.reach_bytes["both"] > result.reach_bytes["small"]
+    assert list(picture._mark.get_xdata()) == [setting.working_set_bytes] * 2
+    assert list(picture._dots.get_ydata()) == [result.shares["small"], result.shares["both"]]
+    assert show(result.shares["small"], "%") in sentence and show(result.reach_bytes["both"], "B") in sentence
+
+
+def walk(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    walk, at = result.walk, result.position
+    assert walk.law()[0] == walk.law()[1] == walk.count
+    assert at == min(setting.step, walk.count)
+    made = {(r.column, r.row): r for r in walk.references}
+    saved = {(r.column, r.row): r for r in walk.skipped}
+    for place, cell in picture._cells.items():
+        assert cell.get_visible() == (place in made or place in saved), place
+        number, reason = picture._numbers[place].get_text(), picture._reasons[place].get_text()
+        assert number == (str(made[place].number) if place in made else ""), place
+        assert reason == (words(f"walk.saved.{saved[place].skipped_by}") if place in saved else ""), place
+        if place in made:
+            read = not setting.step or made[place].number <= at
+            colour = picture.look.place["guest" if made[place].space == "guest" else "kvm"]
+            assert to_hex(cell.get_facecolor()) == (colour if read else picture.look.paper), place
+    frame = picture._frame
+    assert frame.get_visible() == (at > 0)
+    if at:
+        current = walk.references[at - 1]
+        cell = picture._cells[current.column, current.row]
+        assert frame.get_x() < cell.get_x() < cell.get_x() + cell.get_width() < frame.get_x() + frame.get_width()
+        assert frame.get_y() < cell.get_y() < cell.get_y() + cell.get_height() < frame.get_y() + frame.get_height()
+        assert f"{current.address:#x}" in sentence and current.text in sentence
+        assert picture._entry.get_text() == current.entry
+    assert f"{walk.count} references ({walk.cold} cold)" in sentence
+    assert sum(result.saved().values()) == walk.cold - walk.count
+    assert lab._player.value == min(setting.step, lab._player.max), "the player does not follow"
+
+
+def walk_map(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    caches = {name: getattr(setting, name) for name in lab.visible}
+    for (g, gp, h, hp), box in picture._boxes.items():
+        one = memory.walk(guest_levels=g, guest_page=gp, host_levels=h, host_page=hp, **caches)
+        assert picture._numbers[g, gp, h, hp].get_text() == str(one.count) == str(one.law()[1])
+        assert to_hex(box.get_facecolor()) == walk_map_shade(picture.look, one.count)
+    for (g, gp), text in picture._native.items():
+        bare = memory.walk(guest_levels=g, guest_page=gp, nested_paging=False, guest_cache=setting.guest_cache)
+        assert text.get_text() == str(bare.count)
+    marked = setting.guest_levels, setting.guest_page, setting.host_levels, setting.host_page
+    assert result.marked == marked and sum(result.parts) == result.counts[marked]
+    box, frame = picture._boxes[marked], picture._frame
+    assert frame.get_x() < box.get_x() and frame.get_y() < box.get_y(), "another cell is marked"
+    assert box.get_x() - frame.get_x() < 5 and box.get_y() - frame.get_y() < 5, "another cell is marked"
+    assert [bar.get_width() for bar in picture._bars] == near([9 * part for part in result.parts])
+    assert f"{result.counts[marked]} references" in sentence
+    assert f"{min(result.counts.values())} to {max(result.counts.values())} references" in sentence
+
+
+def walk_cost(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    both = memory.slowdown(**setting.model_dump())
+    for key, side in (("virtual", both.virtual), ("native", both.native)):
+        bill = result.bill(key)
+        assert len(bill.rows) < len(picture._y[key]), "a row would be left out"
+        assert sum(row.cycles for row in bill.rows) == near(bill.cycles) == near(side.walk_cycles)
+        assert sum(row.reads for row in bill.rows) == near(bill.reads, rel=1e-3)
+        ends = 0.0
+        for row, bars, found in zip(bill.rows, picture._bars[key][1:], picture._found[key], strict=False):
+            assert sum(row.found_in) == near(1)
+            assert sum(part.get_width() for part in found) == near(120)
+            shown = [bar for bar in bars.values() if bar.get_visible()]
+            assert sum(bar.get_width() for bar in shown) == near(row.cycles * picture.per_cycle)
+            assert not shown or shown[0].get_x() == near(476 + ends), "each begins where the one above ends"
+            ends += row.cycles * picture.per_cycle
+        whole = [bar for bar in picture._bars[key][0].values() if bar.get_visible()]
+        assert sum(bar.get_width() for bar in whole) == near(bill.cycles * picture.per_cycle, abs=1e-6)
+        assert picture._diamonds[key].get_visible() == any(p.side == key for p in result.published)
+    for published in result.published:
+        assert picture._diamonds[published.side].get_xdata()[0] == near(476 + published.cycles * picture.per_cycle)
+        assert number(published.cycles) in sentence
+        assert published.note in picture._note.get_text()
+    if result.virtual.cycles:
+        assert number(result.virtual.cycles) in sentence and number(result.virtual.reads) in sentence
+
+
+def mmu(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    for technique in ("shadow", "nested"):
+        cost = result.cost(technique)
+        assert cost.law()[0] == near(cost.law()[1])
+        end = 0.0
+        for cause, share in cost.shares.items():
+            bar = picture._bars[technique, cause]
+            assert bar.get_visible() == (share > 0)
+        for cause in picture._bars:
+            if cause[0] == technique and (share := cost.shares[cause[1]]) > 0:
+                first, last = (min(s / picture.limit, 1) * 160 for s in (end, end + share))
+                assert picture._bars[cause].get_width() == near(last - first, abs=1e-9)
+                end += share
+        assert show(cost.total_share, "%") in picture._values[technique, "total"].get_text()
+        assert cost.sentence() in sentence
+    dots = dict(zip(("shadow", "nested"), picture._dots.get_ydata(), strict=True))
+    at = result.break_even_per_s
+    if 10 < at < 1e7:
+        assert list(picture._break.get_xdata()) == near([at] * 2)
+        assert show(at, "1/s") in sentence
+    cheaper = result.shadow.total_share < result.nested.total_share
+    if dots["shadow"] != near(dots["nested"]):
+        assert (dots["shadow"] < dots["nested"]) == cheaper == (setting.page_table_updates_per_s < at)
+
+
+def huge_pages(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    full = result.total_ns("4K.4K") / sum(picture._bars["4K.4K", part].get_width() for part in HUGE_PARTS)
+    for row in HUGE_ROWS:
+        parts = result.parts[row]
+        assert all(ns >= 0 for ns in parts.values()) and 0 <= result.misses[row] <= 1
+        for part, ns in parts.items():
+            assert picture._bars[row, part].get_width() * full == near(ns, abs=1e-6)
+        assert picture._bars[row, "host"].get_x() + picture._bars[row, "host"].get_width() <= 1 + 1e-9
+        assert picture._numbers[row, "time"].get_text() == show(result.total_ns(row), "ns")
+        assert picture._points[row].get_visible() == (row in result.published)
+        assert row.startswith("bare") == (row not in result.ratio)
+    for row in ("bare.4K", "bare.2M"):
+        assert result.parts[row]["host"] == 0, "bare metal has no tables of a host"
+    for one in ("4K.2M", "2M.4K"):  # guard 6: one side only shortens the walk
+        assert result.misses[one] == result.misses["4K.4K"]
+    for row, ratio in result.ratio.items():
+        assert ratio == near(result.total_ns(row) / result.total_ns(f"bare.{row[:2]}"))
+        assert ratio >= 1 - 1e-9, "nothing is faster in a guest"
+    for row, point in result.published.items():
+        assert picture._points[row].get_xdata()[0] * full == near(point.ns)
+    assert show(result.total_ns("2M.2M"), "ns") in sentence and number(result.ratio["4K.4K"]) in sentence
+
+
+def programs(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    for name, share in result.model.items():
+        assert 0 <= share <= 1
+        assert list(picture._marks[name].get_xdata()) == [share] * 2
+        assert picture._values[name, "model"].get_text() == show(share, "%")
+        assert f"{words(f'programs.name.{name}')} {show(share, '%')}" in sentence
+        if setting == type(setting)(guest_page="4K", host_page="4K"):
+            assert share == near(result.small[name], abs=2e-3), "the published share is what the intensity is from"
+        if setting == type(setting)():
+            assert share < 1.1 * result.huge[name], "the sentence says that the model is below"
+
+
+CHECKS = {"ReachLab": reach, "HugePageLab": huge_pages, "ProgramsLab": programs,
+          "LadderLab": ladder, "JourneyLab": journey, "LoadLab": load, "MixLab": mix, "FleetLab": fleet,
+          "MigrationLab": migration, "DirtyLogLab": dirty_log,
+          "WalkLab": walk, "WalkMapLab": walk_map, "WalkCostLab": walk_cost, "MmuLab": mmu}  # fmt: skip
 
 
 @borrowed

@@ -12,6 +12,15 @@ _WHERE = {
     "MixLab": "mix",
     "FleetLab": "fleet",
     "CostLab": "machine_costs",
+    "ReachLab": "reach",
+    "HugePageLab": "huge_pages",
+    "ProgramsLab": "programs",
+    "WalkLab": "walk",
+    "WalkMapLab": "walk_map",
+    "WalkCostLab": "walk_cost",
+    "MmuLab": "mmu",
+    "MigrationLab": "migration",
+    "DirtyLogLab": "dirty_log",
 }
 __all__ = list(_WHERE)
 
