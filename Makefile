@@ -7,13 +7,14 @@ PYTEST  = $(PY) -m pytest $(ARGS)
 NBVAL   = --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
           --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
-.PHONY: help lab test test-units test-without-numba test-notebooks notebooks bench soak lint lock setup clean distclean
+.PHONY: help lab test test-units test-without-numba test-notebooks notebooks bench peers soak lint lock setup clean distclean
 
 help:
 	@echo 'make lab        open the course in JupyterLab'
 	@echo 'make test       every test (ARGS="..." is passed on to pytest)'
 	@echo 'make notebooks  execute all notebooks in place; running it twice gives the same bytes'
 	@echo 'make bench      time what must be fast          make soak       the long tests'
+	@echo 'make peers      what bench and tests compare with (needs a C compiler and the headers of Python)'
 	@echo 'make lint       ruff, mypy, import arrows       make lock       pin versions anew (UPGRADE=1: to the newest)'
 	@echo 'make clean      remove caches                   make distclean  remove .venv as well'
 
@@ -39,6 +40,10 @@ notebooks: setup
 
 bench: setup
 	$(PY) bench/run.py $(ARGS)
+
+# Not in the lock, since they must be compiled; without them their tests skip and bench says so.
+peers: setup
+	$(PY) -m pip install --quiet --require-hashes --no-deps -r bench/peers.txt
 
 # What is marked soak, and every property test once more, with many examples that differ from night to night.
 soak: setup
