@@ -181,8 +181,9 @@ def load(file: Traversable) -> Recording:
         count = int(entry.pop("references"))
         if not 0 < count <= 1 << 22:
             raise ValueError(f"{count} references are not 1 to {1 << 22}")
-        raw = lzma.LZMADecompressor(memlimit=1 << 28).decompress(rest[int(size) :], 8 * count + 1)
-        if len(raw) != 8 * count:
+        unpacker = lzma.LZMADecompressor(memlimit=1 << 28)
+        raw = unpacker.decompress(rest[int(size) :], 8 * count + 1)
+        if len(raw) != 8 * count or not unpacker.eof:
             raise ValueError(f"there are not the {count} references that it promises")
         planes = np.frombuffer(raw, np.uint8).reshape(8, count)
         addresses = np.cumsum(np.ascontiguousarray(planes.T).view("<u8").ravel(), dtype=np.uint64)
