@@ -1,0 +1,104 @@
+"""The walk lab: a two-dimensional page walk on its grid, played read by read."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import ipywidgets as widgets
+import traitlets
+
+from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.words import say, words
+from virtlab.evidence import FACTS
+from virtlab.figures.walk import SAVERS, WalkPicture, WalkResult
+from virtlab.labs.base import Lab
+from virtlab.memory.pages import PageSize
+from virtlab.memory.walk import Cached, Levels, WalkOptions, walk
+
+MOST_STEPS = 35  # references of the longest walk
+_PLAY_MS = 900
+
+
+class WalkSetting(Parameters):
+    """The tables of both sides, what is cached, and how far the walk is played."""
+
+    guest_page: PageSize = parameter(FACTS["walk.page"], default="4K")
+    host_page: PageSize = parameter(FACTS["walk.page"], default="4K")
+    guest_cache: Cached = parameter(FACTS["walk.cold"], default="none")
+    step: int = parameter(FACTS["walk.step"], ge=0, le=MOST_STEPS)
+    guest_levels: Levels = parameter(FACTS["walk.levels"], default=4)
+    host_levels: Levels = parameter(FACTS["walk.levels"], default=4)
+    host_cache: Cached = parameter(FACTS["walk.cold"], default="none")
+    nested_tlb_tables: bool = parameter(FACTS["walk.cold"], default=False)
+    nested_tlb_data: bool = parameter(FACTS["walk.cold"], default=False)
+    table_page: Literal["host", "4K", "2M", "1G"] = parameter(FACTS["walk.table_page"], default="host")
+    guest_paging: bool = parameter(FACTS["walk.guest_paging"], default=True)
+    nested_paging: bool = parameter(FACTS["walk.nested_paging"], default=True)
+    guest_depth: Literal[1, 2] = parameter(FACTS["walk.depth"], default=1)
+
+    def options(self) -> WalkOptions:
+        """The options of the walk under this setting; bare metal has no guest to nest."""
+        values = self.model_dump(exclude={"step"})
+        return WalkOptions(**values | ({} if self.nested_paging else {"guest_depth": 1}))
+
+
+class WalkLab(Lab):
+    """The references of one page walk, one after the other."""
+
+    Setting = WalkSetting
+    Picture = WalkPicture
+    visible = ("guest_page", "host_page", "guest_cache", "step")
+
+    def solve(self, setting: WalkSetting) -> WalkResult:
+        return WalkResult(walk(setting.options()), setting.step)
+
+    def sentence(self, setting: WalkSetting, result: WalkResult) -> str:
+        saved = [say(f"walk.saved_by.{key}", count=n) for key, n in result.saved().items() if n]
+        exits = len(result.walk.first_touch)
+        return say(
+            "walk.sentence",
+            walk=result.walk.table().caption,
+            saved="; ".join(saved) if saved else words("walk.nothing_saved"),
+            step=self._step_text(result),
+            exits=words("walk.one_exit") if exits == 1 else say("walk.exits", count=exits),
+        )
+
+    def _step_text(self, result: WalkResult) -> str:
+        current = result.current
+        if current is None:
+            return str(words("walk.all_shown"))
+        at = say("walk.step_of", step=result.position, count=result.walk.count)
+        return f"{at}: {current.text}, {say('walk.where', index=current.index, address=f'{current.address:#x}')}"
+
+    # --- playing: the front end counts, and each count moves the one parameter ---------------------------------------
+
+    def _layout(self) -> list[Any]:
+        # The player's own buttons have no names for a screen reader, so it stays hidden behind one that has.
+        self._player = widgets.Play(min=0, max=MOST_STEPS, interval=_PLAY_MS, show_repeat=False,
+                                    layout=widgets.Layout(display="none"))  # fmt: skip
+        self._play_button = widgets.ToggleButton(
+            description=words("walk.play"), tooltip=words("walk.play_help"), icon="play",
+            layout=widgets.Layout(width="auto"),
+        )  # fmt: skip
+        traitlets.link((self._play_button, "value"), (self._player, "playing"))
+        self._player.observe(self._played, names="value")
+        row = self._controls["step"].row
+        row.children = (*row.children, self._play_button, self._player)
+        return super()._layout()
+
+    def _played(self, change: Any) -> None:
+        if not self._busy:
+            self.step = change["new"]
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        if self.error is None:
+            self._busy = True  # the player follows and does not lead
+            try:
+                self._player.max = max(1, self.result.walk.count)
+                self._player.value = min(self.step, self._player.max)
+            finally:
+                self._busy = False
+
+
+__all__ = ["SAVERS", "WalkLab", "WalkSetting"]
