@@ -96,18 +96,22 @@ def hits(tags: Unsigned, sets: int, ways: int) -> Bools:
 def _by_set(tags: Unsigned, sets: int) -> tuple[NDArray[np.intp], Any, NDArray[np.intp]]:
     """References ordered by set, those left out that repeat the one before in their set: index, tags, set's starts."""
     order = np.flatnonzero(_changes(tags))
-    k = tags[order]
-    start = np.array([0, len(k)], np.intp)
+    full = tags[order]
+    if len(full) == 0:
+        return order, full, np.zeros(sets + 1, np.intp)
+    k = full - full.min()
+    k = k.astype(np.int32 if int(k.max()) < 2**31 - 1 else np.int64)
+    count: Any = len(k)
     if sets > 1:
-        chosen = (k & np.uint64(sets - 1)).astype(np.uint8 if sets <= 256 else np.uint16)
+        chosen = (full & np.uint64(sets - 1)).astype(np.uint8 if sets <= 256 else np.uint16)
         by_set = np.argsort(chosen, kind="stable")  # a radix sort, as these are small
-        changes = _changes(k[by_set])
-        by_set = by_set[changes]
-        order, k = order[by_set], k[by_set]
-        start = np.searchsorted(chosen[by_set], np.arange(sets + 1))
-    if len(k):
-        k = k - k.min()
-        k = k.astype(np.int32 if int(k.max()) < 2**31 - 1 else np.int64)
+        k = k[by_set]
+        changes = _changes(k)
+        if not changes.all():
+            k, by_set = k[changes], by_set[changes]
+        order, count = order[by_set], np.bincount(chosen[by_set], minlength=sets)
+    start = np.zeros(sets + 1, np.intp)
+    np.cumsum(count, out=start[1:])
     return order, k, start
 
 
