@@ -89,8 +89,9 @@ def _interval(truth: Any) -> Interval:
 
 
 def _signed(asked: Prediction, value: float) -> str:
+    """With its sign where the question is about a change, so that it may be below zero."""
     text = book.number_text(asked, value)
-    return text if value < 0 else f"+{text}"
+    return f"+{text}" if value >= 0 and any(c.low < 0 for c in asked.choices) else text
 
 
 def _factor(kept: float, target: float) -> str:
