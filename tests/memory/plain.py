@@ -37,10 +37,13 @@ class PlainWalk:
         def part(name):
             return Lru(getattr(tlb, f"{name}_entries"), getattr(tlb, f"{name}_ways"))
 
+        def host_part(name):
+            return part(name) if tlb.host_caches else Lru(0, 1)
+
         self.l1, self.l2, self.nested = part("l1"), part("l2"), part("nested")
         names = {2: "pde", 3: "pdpte", 4: "pml4e", 5: "pml5e"}
         self.guest_caches = {level: part(name) for level, name in names.items()}
-        self.host_caches = {level: part(name) for level, name in names.items()}
+        self.host_caches = {level: host_part(name) for level, name in names.items()}
         self.count = Counter()
 
     def tables_to_read(self, caches, address, leaf, levels):

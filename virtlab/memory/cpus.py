@@ -12,6 +12,7 @@ from virtlab.memory.pages import PageSize
 from virtlab.memory.tlb import Tlb
 
 CpuName = Literal["cascade-lake", "haswell", "zen2"]
+WalkCaches = Literal["none", "combined", "all"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Cpu:
 
     ``l2_tlb_cycles`` is what an access pays that missed the first TLB; ``walkers`` the page walks at a time;
     ``window`` the instructions under way; ``fill_buffers`` the lines that can be on their way into the first cache;
-    ``nested_walk_caches`` says which caches of the walk a guest's walks profit from: those of PDEs, or the others too.
+    ``nested_walk_caches`` says which caches a guest's walks profit from: of combined entries only, or all.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Cpu:
     fill_buffers: int
     caches: tuple[Cache, ...]
     memory_ns: Mapping[str, float]
-    nested_walk_caches: Literal["none", "pde", "all"]
+    nested_walk_caches: WalkCaches
     facts: tuple[Fact, ...]
 
     def memory_cycles(self, node: str) -> float:
@@ -58,7 +59,7 @@ _SKYLAKE = {
     "l1_tlb_1g": "cpu.skx.tlb.l1d.1g", "l1_tlb_ways": "cpu.skx.tlb.l1d.ways", "l2_tlb": "cpu.skx.tlb.l2",
     "l2_tlb_ways": "cpu.skx.tlb.l2.ways", "l2_tlb_1g": "cpu.skx.tlb.l2.1g", "l2_tlb_1g_ways": "cpu.skx.tlb.l2.1g.ways",
     "pde": "cpu.skx.psc.pde", "pde_ways": "cpu.skx.psc.pde.ways", "pdpte": "cpu.skx.psc.pdpte",
-    "pml4e": "cpu.skx.psc.pml4e", "nested": "cpu.skx.nested", "nested_ways": "cpu.skx.nested.ways",
+    "pml4e": "cpu.skx.psc.pml4e.used", "nested": "cpu.skx.nested", "nested_ways": "cpu.skx.nested.ways",
     "nested_walk_caches": "cpu.skx.nested.walk_caches",
 }  # fmt: skip
 _FACTS: Mapping[str, Mapping[str, str]] = {
@@ -80,10 +81,10 @@ _FACTS: Mapping[str, Mapping[str, str]] = {
         "l2_tlb_cycles": "cpu.zen2.tlb.l2.penalty", "l1_tlb_4k": "cpu.zen2.tlb.l1d", "l1_tlb_2m": "cpu.zen2.tlb.l1d",
         "l1_tlb_1g": "cpu.zen2.tlb.l1d", "l1_tlb_ways": "cpu.zen2.tlb.l1d", "l2_tlb": "cpu.zen2.tlb.l2",
         "l2_tlb_ways": "cpu.zen2.tlb.l2.ways", "l2_tlb_1g": "cpu.zen2.tlb.l2.1g",
-        "nested_walk_caches": "cpu.zen2.nested.walk_caches",
+        "pml4e": "cpu.skx.psc.pml4e", "nested_walk_caches": "cpu.zen2.nested.walk_caches",
     },
 }  # fmt: skip
-_CACHES: tuple[Literal["none", "pde", "all"], ...] = ("none", "pde", "all")
+_CACHES: tuple[WalkCaches, ...] = ("none", "combined", "all")
 _UNITS = {"KiB": 2.0**10, "MiB": 2.0**20}
 
 
@@ -96,10 +97,9 @@ def _cpu(name: str) -> Cpu:
     def ns(role: str) -> float:
         return has[role] if facts[role].unit == "ns" else has[role] / clock  # some were published in cycles
 
-    walk: dict[str, Any] = {f"{part}_{unit}": size[role] for part, unit, role in (
-        ("pde", "entries", "pde"), ("pde", "ways", "pde_ways"), ("pdpte", "entries", "pdpte"),
-        ("pdpte", "ways", "pdpte"), ("pml4e", "entries", "pml4e"), ("pml4e", "ways", "pml4e"),
-        ("nested", "entries", "nested"), ("nested", "ways", "nested_ways"))}  # fmt: skip
+    walk: dict[str, Any] = {}
+    for part, ways in (("pde", "pde_ways"), ("pdpte", "pdpte"), ("pml4e", "pml4e"), ("nested", "nested_ways")):
+        walk |= {f"{part}_entries": size[part], f"{part}_ways": max(1, size[ways])}
 
     def tlb(page: PageSize) -> Tlb:
         first = size[f"l1_tlb_{page.lower()}"]

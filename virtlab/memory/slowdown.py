@@ -26,20 +26,21 @@ from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
 from virtlab.memory import reuse, traces
-from virtlab.memory.cpus import CPUS, Cpu, CpuName
+from virtlab.memory.cpus import CPUS, Cpu, CpuName, WalkCaches
 from virtlab.memory.pages import ENTRY, PageSize, level_shift, page_bytes, smaller, table_bytes
 from virtlab.memory.residence import LINE_BYTES, Floats, Stream, found
 from virtlab.memory.tlb import NO_WALK_CACHES, Tlb, TlbResult, simulate
 
 Node = Literal["local", "remote"]
 Where = Literal["data", "guest", "host"]
+WalkCachesChoice = Literal["cpu", "all", "combined", "none"]
 #: The patterns whose reuse times are known; a recorded trace has none of its own.
 Pattern = Literal["sequential", "strided", "uniform", "zipf", "cyclic", "chase", "gups"]
 #: References of one simulation, and those before them that only fill TLBs and walk caches.
 ACCESSES, WARM = 32_000, 16_000
-#: What is missing when a guest's walks use all walk caches, those of PDEs only, or none.
-_WITHOUT: Mapping[str, Mapping[str, int]] = {
-    "all": {}, "pde": {k: v for k, v in NO_WALK_CACHES.items() if k != "pde_entries"}, "none": NO_WALK_CACHES,
+#: What is missing when a guest's walks use all walk caches, those of combined entries only, or none.
+_WITHOUT: Mapping[WalkCaches, Mapping[str, int]] = {
+    "all": {}, "combined": {"host_caches": False, "nested_entries": 0}, "none": NO_WALK_CACHES,
 }  # fmt: skip
 _DATA = 0  # the target of a translation that is no page table
 
@@ -65,7 +66,7 @@ class Workload(Parameters):
     zipf_exponent: float = parameter(FACTS["trace.zipf"], ge=0, le=2)
     stride_bytes: int = parameter(FACTS["trace.stride"], ge=8, le=1 << 30, log=True)
     cycles_per_instruction: float = parameter(FACTS["mem.cycles_per_instruction"], ge=0.1, le=10)
-    nested_walk_caches: Literal["cpu", "all", "pde", "none"] = parameter(FACTS["mem.nested_walk_caches"], default="cpu")
+    nested_walk_caches: WalkCachesChoice = parameter(FACTS["mem.nested_walk_caches"], default="cpu")
 
     def geometry(self, virtual: bool) -> Tlb:
         """The TLBs of the CPU for this side's size of entry; in a guest perhaps with fewer caches of the walk."""

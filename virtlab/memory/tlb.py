@@ -33,7 +33,8 @@ class Tlb(Parameters):
 
     Each has entries / ways sets, a power of two, chosen by the low bits of the tag; ways = entries is fully
     associative. The paging-structure caches hold entries that are not leaves: the guest's give the host-physical
-    address of the next table, the host's (EPT, NPT) have the same geometry. The nested TLB holds host pages.
+    address of the next table, the host's (EPT, NPT) have the same geometry where there are any (``host_caches``). The
+    nested TLB holds host pages.
     """
 
     l1_entries: int = parameter(FACTS["tlb.l1.entries"], ge=1, le=4096, log=True)
@@ -50,6 +51,7 @@ class Tlb(Parameters):
     pml5e_ways: int = parameter(FACTS["tlb.pml5e.ways"], ge=1, le=1024, log=True)
     nested_entries: int = parameter(FACTS["tlb.nested.entries"], ge=0, le=65_536)
     nested_ways: int = parameter(FACTS["tlb.nested.ways"], ge=1, le=1024, log=True)
+    host_caches: bool = parameter(FACTS["tlb.host_caches"], default=True)
     replacement: Literal["lru", "random"] = parameter(FACTS["tlb.replacement"], default="lru")
 
     @model_validator(mode="after")
@@ -65,7 +67,9 @@ class Tlb(Parameters):
         return self
 
     def geometry(self, part: str) -> tuple[int, int]:
-        """Sets and ways of a part (``l1``, ``pde`` ...); ways of 0 where there is none."""
+        """Sets and ways of a part (``l1``, ``pde``, ``host_pde`` ...); ways of 0 where there is none."""
+        if part.startswith("host_"):
+            return self.geometry(part.removeprefix("host_")) if self.host_caches else (1, 0)
         entries, ways = getattr(self, f"{part}_entries"), getattr(self, f"{part}_ways")
         return (entries // ways, ways) if entries else (1, 0)
 
@@ -262,7 +266,7 @@ class Structures:
         self.shifts = entry, frame
         self.sets: list[tuple[int, int]] = []
         for part in STRUCTURES:
-            geometry = tlb.geometry(part.removeprefix("host_"))
+            geometry = tlb.geometry(part)
             level = {"pde": 2, "pdpte": 3, "pml4e": 4, "pml5e": 5}.get(part.removeprefix("host_"), 0)
             leaf, top = (self.host_leaf, self.host) if part.startswith("host_") else (self.leaf, self.top)
             unused = level and not leaf < level <= top or part == "nested" and native
