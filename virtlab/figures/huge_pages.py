@@ -89,7 +89,8 @@ class HugePagePicture(Picture[HugePageResult]):
         handles: list[Artist] = [Patch(**styles[part]) for part in PARTS]
         handles += [Line2D([], [], color=look.ink, marker="D", linestyle="", markersize=9),
                     Line2D([], [], **ghost_style(look))]  # fmt: skip
-        names = [words(f"huge_pages.part.{part}") for part in PARTS] + [words("huge_pages.published"), words("lab.kept")]
+        names = [words(f"huge_pages.part.{part}") for part in PARTS]
+        names += [words("huge_pages.published"), words("lab.kept")]
         legend(axes, look, handles, names, loc="upper left", bbox_to_anchor=(-0.46, -0.17), ncols=7,
                columnspacing=1.1, handlelength=1.5, handletextpad=0.5)  # fmt: skip
         self._bars = {(row, part): box(axes, 0, y - _HALF, 0, 2 * _HALF, gid=CUT, **styles[part])
@@ -129,8 +130,8 @@ class HugePagePicture(Picture[HugePageResult]):
         if kept is not None:
             drawn += [min(kept.total_ns(row), 4 * max(drawn)) for row in ROWS]
         full = ceiling(max(drawn))
-        for tick, part in zip(self._ticks, (0, 0.25, 0.5, 0.75, 1), strict=True):
-            tick.set_text(show(part * full, "ns"))
+        for tick, share in zip(self._ticks, (0, 0.25, 0.5, 0.75, 1), strict=True):
+            tick.set_text(show(share * full, "ns"))
         for row in ROWS:
             left = 0.0
             for part in PARTS:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-
-
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
@@ -18,11 +16,11 @@ _PAGES = ("4K", "2M")
 _GUPS_BYTES = int(FACTS["mem.vmitosis.gups.table"].value) << 30
 _GUPS_ACCESSES = 2 * FACTS["mem.vmitosis.gups.updates"].value  # two words an update
 # Published runs of GUPS by (data, guest's tables, host's tables) on a remote node; the pages are those of the row.
-_IN_A_GUEST = {
+_IN_A_GUEST: dict[tuple[bool, bool, bool], dict[str, str]] = {
     (False, False, False): {"4K.4K": "ll", "2M.2M": "tll"}, (False, False, True): {"4K.4K": "lr"},
     (False, True, False): {"4K.4K": "rl"}, (False, True, True): {"4K.4K": "rr"},
 }  # fmt: skip
-_BARE = {
+_BARE: dict[tuple[bool, bool], dict[str, tuple[str, ...]]] = {
     (False, False): {"bare.4K": ("lpld", "rerun"), "bare.2M": ("tlpld",)},
     (False, True): {"bare.4K": ("rpld",), "bare.2M": ("trpld",)},
     (True, False): {"bare.4K": ("lprd",), "bare.2M": ("tlprd",)}, (True, True): {"bare.4K": ("rprd",)},

@@ -1,0 +1,152 @@
+"""The pages lab: 4 KiB over 2 MiB pages on the reader's computer, beside the model and published programs."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import ipywidgets as widgets
+
+from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.units import number, show
+from virtlab.core.words import say, words
+from virtlab.evidence import FACTS
+from virtlab.figures.pages import MEASURED, PagesPicture, PagesResult
+from virtlab.labs.base import Lab
+from virtlab.machine import Measured, measure_pages, recorded_pages
+from virtlab.memory import CPUS, PROGRAMS, Workload, footprint, slowdown
+from virtlab.memory.cpus import CpuName
+from virtlab.memory.pages import PageSize
+from virtlab.memory.slowdown import overlapping
+
+_SIZES = {"ratio_4m": 4 << 20, "ratio_64m": 64 << 20, "ratio_256m": 256 << 20}
+_TIMES = {key: (key.replace("ratio", "gather") + "_4k", key.replace("ratio", "gather") + "_2m") for key in _SIZES} | {
+    "ratio_touch": ("touch_4k", "touch_2m")
+}
+
+
+class PagesSetting(Parameters):
+    """What the model takes the computer for. The measurement does not depend on it."""
+
+    nested_paging: bool = parameter(FACTS["walk.nested_paging"], default=False)
+    host_page: PageSize = parameter(FACTS["walk.page"], default="2M")
+    accesses_per_instruction: float = parameter(FACTS["mem.accesses_per_instruction"], ge=0.0001, le=1, log=True)
+
+
+@functools.lru_cache(maxsize=512)
+def gather_ns(
+    size_bytes: int, cpu: CpuName, guest_page: PageSize, host_page: PageSize | None, accesses_per_instruction: float
+) -> float:
+    """The model's time in ns to take one word from each page in random order; ``host_page`` None is bare metal.
+
+    The reads are those of a chase: each page once a round, one line a page. But NumPy knows all places beforehand, so
+    that its loads overlap like independent ones.
+    """
+    workload = Workload(working_set_bytes=size_bytes, pattern="chase", cpu=cpu, guest_page=guest_page,
+                        host_page=host_page or "4K", accesses_per_instruction=accesses_per_instruction)  # fmt: skip
+    run = slowdown(workload)
+    side = run.native if host_page is None else run.virtual
+    walking = sum(read.per_access * read.cycles for read in side.reads[1:]) / CPUS[cpu].clock_ghz
+    overlap = overlapping(workload.replace(pattern="uniform"))
+    return side.work_ns + max((side.data_ns + side.translation_ns) / overlap, walking / CPUS[cpu].walkers)
+
+
+@functools.lru_cache(maxsize=256)
+def modelled(setting: PagesSetting) -> dict[str, dict[str, float]]:
+    """The model's ratios, 4 KiB over 2 MiB pages of the guest, by quantity and CPU."""
+    host = setting.host_page if setting.nested_paging else None
+    found = {
+        key: {
+            cpu: gather_ns(size, cpu, "4K", host, setting.accesses_per_instruction)
+            / gather_ns(size, cpu, "2M", host, setting.accesses_per_instruction)
+            for cpu in CPUS
+        }
+        for key, size in _SIZES.items()
+    }
+    first = {page: footprint(memory_bytes=64 << 20, host_page=page).first_touch_ns for page in ("4K", "2M")}
+    return {**found, "ratio_touch": {"": first["4K"] / first["2M"]}}
+
+
+def published() -> dict[str, tuple[float, ...]]:
+    """Run times in a guest with 4 KiB over huge pages; and what shares of time in walks say of them, if all other time
+    stays as it is."""
+    times = (FACTS[f"mem.vmitosis.{name}.ll"].value / FACTS[f"mem.vmitosis.{name}.tll"].value
+             for name in ("gups", "redis", "xsbench", "canneal"))  # fmt: skip
+    shares = ((1 - FACTS[f"mem.sagepte.{name}.thp"].value) / (1 - FACTS[f"mem.sagepte.{name}.4k"].value)
+              for name in PROGRAMS)  # fmt: skip
+    return {"times": tuple(times), "shares": tuple(shares)}
+
+
+class _Picture(PagesPicture):
+    published = published()
+
+
+class PagesLab(Lab):
+    """4 KiB against 2 MiB pages. It opens with a recorded measurement; ``measure()`` asks this computer."""
+
+    Setting = PagesSetting
+    Picture = _Picture
+    visible = ("nested_paging", "host_page")
+
+    def __init__(self, **values: Any) -> None:
+        self._measured = recorded_pages()
+        super().__init__(**values)
+
+    @property
+    def measured(self) -> Measured:
+        """The measurement that is shown: how each quantity was measured, and what remains in the number."""
+        return self._measured
+
+    def measure(self, seconds: float = 2.0) -> Measured:
+        """Measures on this computer, for about ``seconds`` (0.05 to 10), and draws it. The button does the same."""
+        button = self._buttons["measure"]
+        button.disabled, button.description = True, words("machine.measuring")
+        try:
+            self._measured = measure_pages(seconds)
+        finally:
+            button.disabled, button.description = False, words("machine.button")
+        self._refresh()
+        return self._measured
+
+    def reset(self) -> None:
+        """All as it began, with the recorded measurement."""
+        self._measured = recorded_pages()
+        super().reset()
+
+    def solve(self, setting: PagesSetting) -> PagesResult:
+        measured = self._measured
+        spans = {key: (q.value, q.low, q.high) if (q := measured[key]).present else None for key in MEASURED}
+        times = {}
+        for key, names in _TIMES.items():
+            small, huge = (measured[name] for name in names)
+            if small.present and huge.present:
+                times[key] = say("pages.pair", small=show(small.value, "ns"), huge=show(huge.value, "ns"))
+        return PagesResult(modelled(setting), spans, times, measured.label(), measured.origin == "now")
+
+    def sentence(self, setting: PagesSetting, result: PagesResult) -> str:
+        parts = []
+        for key in MEASURED:
+            span, ratios = result.machine.get(key), sorted(result.model[key].values())
+            here = words("machine.missing") if span is None else say("machine.spread", value=number(span[0]),
+                                                                      low=number(span[1]), high=number(span[2]))
+            low, high = number(ratios[0]), number(ratios[-1])
+            model = low if low == high else say("pages.range", low=low, high=high)
+            parts.append(say("pages.part", title=words(f"pages.{key}.title"), here=here, model=model))
+        if setting.nested_paging:
+            where = say("pages.guest", host=words(f"parameter.host_page.choices.{setting.host_page}"))
+        else:
+            where = words("pages.bare")
+        return say("pages.sentence", label=result.label, where=where, parts="; ".join(parts))
+
+    def _layout(self) -> list[Any]:
+        button = widgets.Button(description=words("machine.button"), tooltip=words("pages.button_help"),
+                                layout=widgets.Layout(width="auto"))  # fmt: skip
+        button.on_click(lambda _: self.measure())
+        self._buttons = {"measure": button, **self._buttons}
+        self._details = widgets.HTML()
+        folded = widgets.Accordion([self._details], titles=(words("machine.details"),), selected_index=None)
+        return [*super()._layout(), folded]
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        self._details.value = self._measured._repr_html_()
