@@ -39,7 +39,7 @@ Pattern = Literal["sequential", "strided", "uniform", "zipf", "cyclic", "chase",
 #: References of one simulation, and those before them that only fill TLBs and walk caches.
 ACCESSES, WARM = 32_000, 16_000
 #: What is missing when a guest's walks use all walk caches, those of combined entries only, or none.
-_WITHOUT: Mapping[WalkCaches, Mapping[str, int]] = {
+_WITHOUT: Mapping[WalkCaches, Mapping[str, Any]] = {
     "all": {}, "combined": {"host_caches": False, "nested_entries": 0}, "none": NO_WALK_CACHES,
 }  # fmt: skip
 _DATA = 0  # the target of a translation that is no page table

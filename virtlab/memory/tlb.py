@@ -23,7 +23,7 @@ from virtlab.memory.tlb_kernels import COUNTS, EMPTY, STRUCTURES, Unsigned, curv
 
 _PARTS = ("l1", "l2", "pde", "pdpte", "pml4e", "pml5e", "nested")
 #: Changes of a `Tlb` that leave its TLBs only: each walk then reads every level on both sides.
-NO_WALK_CACHES: Mapping[str, int] = MappingProxyType({f"{part}_entries": 0 for part in _PARTS[2:]})
+NO_WALK_CACHES: Mapping[str, Any] = MappingProxyType({f"{part}_entries": 0 for part in _PARTS[2:]})
 _LEVELS = 6  # 1 to 5; 0 is unused, or as a target the data
 _MOST_WAYS = 4096
 
