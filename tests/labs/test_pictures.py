@@ -368,7 +368,38 @@ def programs(lab, setting):
             assert share < 1.1 * result.huge[name], "the sentence says that the model is below"
 
 
+def footprint(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    for key, page in (("small", "4K"), ("huge", setting.huge_page)):
+        parts = result.parts[key]
+        assert all(size >= 0 for size in parts.values())
+        assert parts["bloat"] == 0 or page != "4K", "a small page has no room for bloat"
+        for part, size in parts.items():
+            written = picture._values[part, key].get_text()
+            assert written == (show(size, "B") if size else words("footprint_lab.nothing"))
+    for page, bytes in (("4K", 1 << 12), ("2M", 1 << 21), ("1G", 1 << 30)):
+        assert result.exits[page] <= -(-setting.memory_bytes // bytes), "one exit a page at most"
+        assert f"{result.exits[page]:,}" in picture._exits[page].get_text()
+        assert picture._times[page].get_text() == show(result.touch_ns[page], "ns")
+    assert result.exits["4K"] >= result.exits["2M"] >= result.exits["1G"]
+    assert f"{result.exits['4K']:,} exits" in sentence and show(result.parts["huge"]["bloat"], "B") in sentence
+
+
+def pages(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    for key, by_cpu in result.model.items():
+        ratios = sorted(by_cpu.values())
+        assert all(0 < r < 1000 for r in ratios)
+        assert list(picture._models[key].get_xdata()) == near([min(max(r, 0.4), 40) for r in ratios])
+        assert number(ratios[0]) in picture._said[key].get_text() and number(ratios[-1]) in sentence
+        value, low, high = result.machine[key]
+        assert picture._points[key].get_xdata()[0] == near(value)
+        assert list(picture._spreads[key].get_xdata()) == near([low, high])
+        assert number(value) in picture._values[key].get_text() and number(value) in sentence
+
+
 CHECKS = {"ReachLab": reach, "HugePageLab": huge_pages, "ProgramsLab": programs,
+          "FootprintLab": footprint, "PagesLab": pages,
           "LadderLab": ladder, "JourneyLab": journey, "LoadLab": load, "MixLab": mix, "FleetLab": fleet,
           "MigrationLab": migration, "DirtyLogLab": dirty_log,
           "WalkLab": walk, "WalkMapLab": walk_map, "WalkCostLab": walk_cost, "MmuLab": mmu}  # fmt: skip

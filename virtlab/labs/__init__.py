@@ -15,6 +15,8 @@ _WHERE = {
     "ReachLab": "reach",
     "HugePageLab": "huge_pages",
     "ProgramsLab": "programs",
+    "FootprintLab": "footprint",
+    "PagesLab": "pages",
     "WalkLab": "walk",
     "WalkMapLab": "walk_map",
     "WalkCostLab": "walk_cost",
