@@ -223,8 +223,9 @@ def test_bytes_are_named_only_where_bytes_are_in_the_question(bytes, factor, hin
     assert hint in said and (bytes or not re.search("KiB|bytes", said)), said
 
 
-def test_only_the_budget_counts_bytes():
-    assert [id for id in NUMBERS if any(p.bytes for p in items.find_exercise(id).parts)] == ["09.budget"]
+def test_only_reach_tables_and_budget_count_bytes():
+    counting = [id for id in NUMBERS if any(p.bytes for p in items.find_exercise(id).parts)]
+    assert counting == ["05.reach", "05.touch", "09.budget"]
 
 
 @pytest.mark.parametrize("factor", [2, 8, 10, 100, 1000, 1e6, 1e9, 2**10, 2**20, 1.024, 55, 5])

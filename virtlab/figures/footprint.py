@@ -84,7 +84,7 @@ class FootprintPicture(Picture[FootprintResult]):
                         for part, key in keys}  # fmt: skip
         self._values = {(part, key): left.text(1, self._y[part] + lanes[key], "", va="center", fontsize=SIZE["note"],
                                                color=look.ink) for part, key in keys}  # fmt: skip
-        self._touch_ghosts = {page: right.plot([1, 1], [y - 0.2, y + 0.2], **ghost_style(look))[0]
+        self._touch_ghosts = {page: right.plot([1, 1], [y - 0.13, y + 0.13], **ghost_style(look))[0]
                               for page, y in rows.items()}  # fmt: skip
         self._touches = {page: right.plot([1], [y], **self._style(HUGE, "kvm"))[0] for page, y in rows.items()}
         self._times = {page: right.text(0.5, y + 0.27, "", va="center", ha="center", fontsize=SIZE["label"],
@@ -117,12 +117,12 @@ class FootprintPicture(Picture[FootprintResult]):
                 old = min(max(kept.parts[key][part], _LEAST), _BYTES[1])
                 self._ghosts[part, key].set_xdata([old, old])
         for page in PAGES:
-            self._touches[page].set_xdata([min(max(result.touch_ns[page], _NS[0]), _NS[1])])
+            self._touches[page].set_xdata([min(max(result.touch_ns[page], 2.5 * _NS[0]), _NS[1])])
             self._times[page].set_text(show(result.touch_ns[page], "ns"))
             exits = result.exits[page]
             self._exits[page].set_text(say("footprint_lab.exits" if exits != 1 else "footprint_lab.exit",
                                            n=f"{exits:,}"))  # fmt: skip
             self._touch_ghosts[page].set_visible(kept is not None)
             if kept is not None:
-                old_ns = min(max(kept.touch_ns[page], _NS[0]), _NS[1])
+                old_ns = min(max(kept.touch_ns[page], 2.5 * _NS[0]), _NS[1])
                 self._touch_ghosts[page].set_xdata([old_ns, old_ns])
