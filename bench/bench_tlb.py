@@ -141,7 +141,6 @@ def numpy_rows() -> list[Row]:
         report(f"walk of {FEW} references, {pattern}", rates, "references", "numpy")
         ms = FEW / statistics.median(rates["numpy"]) * 1e3
         print(f"  NumPy: {ms:.1f} ms for {FEW} references")
-        rows.append(row(f"walk, {pattern}, 100 ms / NumPy", 100 / ms, 1, 2))
         if pattern in RANDOM:
             rows.append(row(f"walk, {pattern}, NumPy / numba", ratio(rates, "numpy", "numba"), 0.08, 0.1))
             rows.append(row(f"walk, {pattern}, NumPy / plain Python", ratio(rates, "numpy", "python"), 5, 6))
