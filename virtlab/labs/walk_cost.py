@@ -14,7 +14,7 @@ from virtlab.figures.walk_cost import LEVELS, NAMED, Bill, Published, Row, WalkC
 from virtlab.labs.base import Lab
 from virtlab.memory.cpus import CPUS, CpuName
 from virtlab.memory.pages import PageSize
-from virtlab.memory.slowdown import Node, Pattern, Reads, Side, slowdown
+from virtlab.memory.slowdown import Node, Pattern, Reads, Side, WalkCachesChoice, slowdown
 
 _GIB = 1 << 30
 _WORDS = 2  # an update of GUPS touches two far-apart words
@@ -28,7 +28,7 @@ class WalkCostSetting(Parameters):
     guest_page: PageSize = parameter(FACTS["walk.page"], default="4K")
     host_page: PageSize = parameter(FACTS["walk.page"], default="4K")
     cpu: CpuName = parameter(FACTS["mem.cpu"], default="cascade-lake")
-    nested_walk_caches: Literal["cpu", "all", "lowest", "none"] = parameter(FACTS["mem.nested_walk_caches"], default="cpu")
+    nested_walk_caches: WalkCachesChoice = parameter(FACTS["mem.nested_walk_caches"], default="cpu")
     guest_levels: Literal[4, 5] = parameter(FACTS["walk.levels"], default=4)
     host_levels: Literal[4, 5] = parameter(FACTS["walk.levels"], default=4)
     guest_table_node: Node = parameter(FACTS["mem.node"], default="local")
