@@ -372,7 +372,7 @@ def test_the_compiled_loop_and_the_python_loop_agree(options):
 
 @pytest.mark.parametrize(
     ("changes", "parts"),
-    [({}, ("8 rounds", "110 s", "215 ms")), ({"dirty_gbit_per_s": 12}, ("never fits", "64 GiB", "55 s", "300 ms")),
+    [({}, ("rounds: 8", "110 s", "215 ms")), ({"dirty_gbit_per_s": 12}, ("never fits", "64 GiB", "55 s", "300 ms")),
      ({"device": "vf-v2", "downtime_ms": 10}, ("state of the device alone", "10 ms", "113 ms", "Device")),
      ({"dirty_gbit_per_s": 9.99, "max_rounds": 5}, ("still under way", "More rounds"))],
 )  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from virtlab.core.units import show
@@ -18,6 +19,7 @@ from virtlab.core.words import say, words
 from virtlab.figures.canvas import Picture
 from virtlab.figures.style import SIZE, box, dress, ghost_style, literature_style, model_style
 from virtlab.memory import Migration
+from virtlab.memory.dirty import PAGE_BYTES
 from virtlab.memory.migrate import Round
 
 Floats = NDArray[np.float64]
@@ -137,7 +139,8 @@ class MigrationPicture(Picture[MigrationResult]):
         self._send = Polygon([(0.0, 0.0)], closed=True, facecolor=place["wire"], edgecolor=place["wire"], linewidth=0.8)
         rounds.add_patch(self._send)
         self._dirty = rounds.plot([], [], linewidth=2.6, solid_joinstyle="round")[0]
-        self._old = rounds.plot([], [], **ghost_style(look))[0]
+        edge = [withStroke(linewidth=4.5, foreground=look.paper)]  # or it would be lost on the dark areas
+        self._old = rounds.plot([], [], path_effects=edge, **ghost_style(look))[0]
         self._run = Polygon([(0.0, 0.0)], closed=True, facecolor=place["guest"], edgecolor=look.line_on(place["guest"]),
                             linewidth=0.8)  # fmt: skip
         runs.add_patch(self._run)
@@ -216,6 +219,7 @@ class MigrationPicture(Picture[MigrationResult]):
         span = nice(max(line.end_s, 1e-9))
         self._send.set_xy(np.column_stack([line.send_s / span, line.send_bytes / memory]))
         self._dirty.set_data(line.dirty_s / span, line.dirty_bytes / memory)
+        self._dirty.set_linewidth(max(0.3, min(2.6, 60 / max(1, len(m.rounds)))))  # or many would hide the rounds
         self._dirty.set_color(self.look.place["card" if m.options.device == "vf-untracked" else "guest"])
         corners = np.column_stack([line.run_s / span, line.run_share]) if len(line.run_s) else np.zeros((1, 2))
         self._run.set_xy(np.vstack([(corners[0, 0], 0), corners, (corners[-1, 0], 0)]))
@@ -237,6 +241,8 @@ class MigrationPicture(Picture[MigrationResult]):
         self._ever.set_text("" if m.converged else words(f"migration.picture.{outcome}_on"))
         if m.never and m.options.device == "vf-untracked":
             outcome = "pinned"
+        if m.never and m.options.device == "vf-v2" and m.residue_bytes < PAGE_BYTES:
+            outcome = "state"
         for k, text in enumerate(self._notes):
             text.set_text(say(f"migration.picture.{outcome}_{k + 1}", **values))
 

@@ -173,11 +173,11 @@ DESIGNS: dict[str, Callable[[Any], tuple[str, dict[str, str]]]] = {"06.movable":
 
 def precopy_rounds(pages: float, hot_pages: float, dirty_per_s: float, sent_per_s: float, downtime_s: float) -> int:
     left = pages
-    for count in range(100):
+    for count in range(200):
         if left <= sent_per_s * downtime_s:
             return count
         left = min(hot_pages, dirty_per_s * left / sent_per_s)
-    return 100
+    return 200
 
 
 REFERENCES: dict[str, Callable[..., Any]] = {"06.debug": precopy_rounds}
