@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from virtlab.core.units import show
 from virtlab.core.words import say, words
-from virtlab.figures.canvas import Picture
+from virtlab.figures.canvas import CUT, Picture
 from virtlab.figures.style import SIZE, box, dress, ghost_style, literature_style, model_style
 from virtlab.memory import Migration
 from virtlab.memory.dirty import PAGE_BYTES
@@ -172,7 +172,7 @@ class MigrationPicture(Picture[MigrationResult]):
         total.set_yticks([1, 60, 3600, 86_400], ["1 s", "1 min", "1 h", "1 day"])
         for axes in (down, total):
             axes.minorticks_off()
-        never: dict[str, Any] = {"facecolor": "none", "edgecolor": look.faint, "linewidth": 0}
+        never: dict[str, Any] = {"facecolor": look.paper, "edgecolor": look.faint, "linewidth": 0, "gid": CUT}
         self._never = [box(a, 2, y[0], 0, y[1], hatch="//", **never) for a, y in ((down, DOWN_S), (total, TOTAL_S))]
         clear = {"facecolor": look.paper, "edgecolor": "none", "pad": 3}
         self._word = total.text(1.5, 600, "", ha="center", va="center", fontsize=SIZE["label"], color=look.ink,
@@ -258,6 +258,7 @@ class MigrationPicture(Picture[MigrationResult]):
         for area in self._never:
             area.set_x(wall)
             area.set_width(RATIOS[-1] - wall)
+            area.set_visible(wall < RATIOS[-1])
         wide = RATIOS[-1] - wall
         self._word.set_text(words("migration.picture.never") if wide > 0.55 else "")
         self._word.set_x(wall + wide / 2)
