@@ -10,7 +10,7 @@ import traitlets
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
-from virtlab.figures.walk import SAVERS, WalkPicture, WalkResult
+from virtlab.figures.walk import WalkPicture, WalkResult
 from virtlab.labs.base import Lab
 from virtlab.memory.pages import PageSize
 from virtlab.memory.walk import Cached, Levels, WalkOptions, walk
@@ -83,7 +83,8 @@ class WalkLab(Lab):
         traitlets.link((self._play_button, "value"), (self._player, "playing"))
         self._player.observe(self._played, names="value")
         row = self._controls["step"].row
-        row.children = (*row.children, self._play_button, self._player)
+        *inputs, help_text = row.children
+        row.children = (*inputs, self._play_button, self._player, help_text)
         return super()._layout()
 
     def _played(self, change: Any) -> None:
@@ -99,6 +100,3 @@ class WalkLab(Lab):
                 self._player.value = min(self.step, self._player.max)
             finally:
                 self._busy = False
-
-
-__all__ = ["SAVERS", "WalkLab", "WalkSetting"]

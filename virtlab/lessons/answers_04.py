@@ -80,6 +80,9 @@ def count(pair: str) -> Truth:
         small=(*small, small[0]),
         swapped=(*swapped, None),
         as_data=(None, None, right[0]),
+        four=(None, right[0], None),
+        guest_only=(None, float(_count((5, 4), pages)), None),
+        host_only=(None, float(_count((4, 5), pages)), None),
     ))  # fmt: skip
 
 
@@ -98,7 +101,9 @@ def levels(pair: str) -> Truth:
         small=(small, small),
         one_read=(four + 1, four + 1),
         no_last=(float(g5 * (h4 + 1)), float(g4 * (h5 + 1))),
+        alike=right[::-1],
         one_more=tuple(r + 1 for r in right),
+        one_less=tuple(r - 1 for r in right),
     ))  # fmt: skip
 
 
