@@ -1,4 +1,4 @@
-"""When lines come back: units of any size keep all references, and agree with references that were drawn and counted."""
+"""When lines come back: no reference is lost when units change size, and what was drawn and counted agrees."""
 from collections import OrderedDict
 
 import numpy as np
