@@ -453,6 +453,12 @@ def test_s19_guest_alone_takes_most_of_what_was_added_to_bare_metal_with_small_p
     assert "4K" in holds_for("S19", "most", "host_page", "random")
 
 
+def test_s19_hardware_walks_pay_from_the_break_even_of_page_table_updates_on():
+    found = of("S19", "nested", "page_table_updates_per_s", "events")
+    assert found.low == pytest.approx(memory.break_even_updates_per_s(), rel=1e-6)
+    assert found.breaks_at == found.low
+
+
 def test_s19_nested_walk_comes_back_beyond_the_reach():
     sets = holds_for("S19", "near", "working_set_bytes", "random")
     assert max(sets) < of("S19", "near", "working_set_bytes", "random").breaks_at == 1 << 34

@@ -11,9 +11,20 @@ from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show
 from virtlab.core.words import say
 from virtlab.evidence import FACTS
-from virtlab.memory import PROGRAMS, Slowdown, Workload, dirty_logging, migrate, slowdown, walk
+from virtlab.memory import (
+    PROGRAMS,
+    Slowdown,
+    Workload,
+    break_even_updates_per_s,
+    dirty_logging,
+    migrate,
+    mmu,
+    slowdown,
+    walk,
+)  # fmt: skip
 from virtlab.memory.dirty import DirtyOptions
 from virtlab.memory.migrate import MigrationOptions
+from virtlab.memory.mmu import MmuOptions
 from virtlab.memory.pages import page_bytes, smaller
 from virtlab.paths import LADDER, Counts, PathOptions
 
@@ -21,6 +32,7 @@ _HUGE: dict[str, Any] = {"guest_page": "2M", "host_page": "2M"}
 _SMALL: dict[str, Any] = {"guest_page": "4K", "host_page": "4K"}
 _SETS = tuple(1 << bits for bits in range(24, 41, 2))  # 16 MiB to 1 TiB
 _LARGE: dict[str, Any] = {"working_set_bytes": 1 << 34}
+_MANY_UPDATES = 100_000.0  # page-table updates a second at which hardware walks pay, with the other default rates
 _DEVICE = Axis.of(MigrationOptions, "device")
 _POSTED = Axis.of(PathOptions, "posted")
 _HALTS = Axis.of(PathOptions, "guest_halts")
@@ -80,6 +92,12 @@ def _fewer_walks(program: str) -> bool:
     return _walked(program, "thp") < _walked(program, "4k") / 2
 
 
+def _walks_pay(**changes: Any) -> bool:
+    """Whether nested paging takes less of a vCPU's time than shadow paging, which it replaced."""
+    nested, shadow = (mmu(technique=t, **changes).total_share for t in ("nested", "shadow"))
+    return nested < shadow
+
+
 def s19() -> Verdict:
     """Huge pages remove most of the overhead: which pages on which side, for which set, pattern, CPU and node."""
     guest, host = Axis.of(Workload, "guest_page"), Axis.of(Workload, "host_page")
@@ -116,6 +134,10 @@ def s19() -> Verdict:
         turn("most", "any", patterns, "uniform", lambda v: most(pattern=v)),
         turn("most", "host_random", sets, 1 << 34, lambda v: most(working_set_bytes=v, **alone)),
         turn("most", "host_any", patterns, "uniform", lambda v: most(pattern=v, **alone, **_LARGE)),
+        turn("nested", "events", Axis.of(MmuOptions, "page_table_updates_per_s"), _MANY_UPDATES,
+             lambda v: _walks_pay(page_table_updates_per_s=v)),
+        turn("nested", "events", Axis.of(MmuOptions, "tlb_misses_per_s"), MmuOptions().tlb_misses_per_s,
+             lambda v: _walks_pay(page_table_updates_per_s=_MANY_UPDATES, tlb_misses_per_s=v)),
         turn("walking", "published", Axis("program", choices=PROGRAMS), "canneal", _fewer_walks),
     )  # fmt: skip
     refs = {f"{g}{h}": len(walk(guest_page=g, host_page=h).references) for g in ("4K", "2M") for h in ("4K", "2M")}
@@ -137,6 +159,7 @@ def s19() -> Verdict:
         added=show(added["4K4K"], "ns"), host=show(added["4K2M"], "ns"), guest=show(added["2M4K"], "ns"),
         fewer=show(-added["2M2M"], "ns"), host_closed=show(_closed(guest_page="4K", host_page="2M"), "%"),
         guest_closed=show(_closed(guest_page="2M", host_page="4K"), "%"),
+        even=show(break_even_updates_per_s(), "1/s"), misses=show(MmuOptions().tlb_misses_per_s, "1/s"),
         faster=number(seconds[0] / seconds[1]), model=number(gups[0] / gups[1]),
         count=number(len(fewer)), all=number(len(PROGRAMS)), names=", ".join(fewer), **times, **shares,
     )  # fmt: skip
@@ -145,6 +168,7 @@ def s19() -> Verdict:
                   "mem.vmitosis.gups.tll", *ids)  # fmt: skip
     calls = (
         'memory.walk(guest_page="4K", host_page="2M").references',
+        "memory.break_even_updates_per_s()",
         'memory.slowdown(guest_page="4K", host_page="2M")',
         'memory.slowdown(guest_page="2M", host_page="2M")',
         'memory.slowdown(guest_page="2M", host_page="2M", working_set_bytes=1 << 36)',
