@@ -21,7 +21,7 @@ from virtlab.memory import (
     mmu,
     slowdown,
     walk,
-)  # fmt: skip
+)
 from virtlab.memory.dirty import DirtyOptions
 from virtlab.memory.migrate import MigrationOptions
 from virtlab.memory.mmu import MmuOptions
