@@ -13,7 +13,6 @@ from virtlab.memory.cpus import CpuName
 from virtlab.memory.slowdown import Node, Pattern, Side
 
 _PAGES = ("4K", "2M")
-_GUPS_BYTES = int(FACTS["mem.vmitosis.gups.table"].value) << 30
 _GUPS_ACCESSES = 2 * FACTS["mem.vmitosis.gups.updates"].value  # two words an update
 # Published runs of GUPS by (data, guest's tables, host's tables) on a remote node; the pages are those of the row.
 _IN_A_GUEST: dict[tuple[bool, bool, bool], dict[str, str]] = {
@@ -30,8 +29,7 @@ _BARE: dict[tuple[bool, bool], dict[str, tuple[str, ...]]] = {
 class HugePageSetting(Parameters):
     """A program, its CPU, and where data and tables lie."""
 
-    working_set_bytes: int = parameter(FACTS["mem.vmitosis.gups.table"], default=_GUPS_BYTES, unit="B", ge=1 << 16,
-                                       le=1 << 40, log=True)  # fmt: skip
+    working_set_bytes: int = parameter(FACTS["reach.working_set"], ge=1 << 16, le=1 << 40, log=True)
     pattern: Pattern = parameter(FACTS["trace.pattern"], default="uniform")
     accesses_per_instruction: float = parameter(FACTS["mem.accesses_per_instruction"], ge=0.0001, le=1, log=True)
     cpu: CpuName = parameter(FACTS["mem.cpu"], default="cascade-lake")

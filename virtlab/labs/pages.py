@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, get_args
 
 import ipywidgets as widgets
 
@@ -28,12 +28,11 @@ _TIMES = {key: (key.replace("ratio", "gather") + "_4k", key.replace("ratio", "ga
 class PagesSetting(Parameters):
     """What the model takes the computer for. The measurement does not depend on it."""
 
-    nested_paging: bool = parameter(FACTS["walk.nested_paging"], default=False)
+    nested_paging: bool = parameter(FACTS["reach.machine.nested"], default=False)
     host_page: PageSize = parameter(FACTS["walk.page"], default="2M")
     accesses_per_instruction: float = parameter(FACTS["mem.accesses_per_instruction"], ge=0.0001, le=1, log=True)
 
 
-@functools.lru_cache(maxsize=512)
 def gather_ns(
     size_bytes: int, cpu: CpuName, guest_page: PageSize, host_page: PageSize | None, accesses_per_instruction: float
 ) -> float:
@@ -42,13 +41,20 @@ def gather_ns(
     The reads are those of a chase: each page once a round, one line a page. But NumPy knows all places beforehand, so
     that its loads overlap like independent ones.
     """
-    workload = Workload(working_set_bytes=size_bytes, pattern="chase", cpu=cpu, guest_page=guest_page,
-                        host_page=host_page or "4K", accesses_per_instruction=accesses_per_instruction)  # fmt: skip
-    run = slowdown(workload)
+    workload = Workload(pattern="uniform", cpu=cpu, accesses_per_instruction=accesses_per_instruction)
+    work_ns = workload.cycles_per_instruction / accesses_per_instruction / CPUS[cpu].clock_ghz
+    access_ns, walking_ns = _alone(size_bytes, cpu, guest_page, host_page)
+    return work_ns + max(access_ns / overlapping(workload), walking_ns / CPUS[cpu].walkers)
+
+
+@functools.lru_cache(maxsize=128)
+def _alone(size_bytes: int, cpu: CpuName, guest_page: PageSize, host_page: PageSize | None) -> tuple[float, float]:
+    """Of an access that overlaps with no other: the ns of data and translation, and of its walk alone."""
+    run = slowdown(working_set_bytes=size_bytes, pattern="chase", cpu=cpu, guest_page=guest_page,
+                   host_page=host_page or "4K")  # fmt: skip
     side = run.native if host_page is None else run.virtual
     walking = sum(read.per_access * read.cycles for read in side.reads[1:]) / CPUS[cpu].clock_ghz
-    overlap = overlapping(workload.replace(pattern="uniform"))
-    return side.work_ns + max((side.data_ns + side.translation_ns) / overlap, walking / CPUS[cpu].walkers)
+    return side.data_ns + side.translation_ns, walking
 
 
 @functools.lru_cache(maxsize=256)
@@ -59,7 +65,7 @@ def modelled(setting: PagesSetting) -> dict[str, dict[str, float]]:
         key: {
             cpu: gather_ns(size, cpu, "4K", host, setting.accesses_per_instruction)
             / gather_ns(size, cpu, "2M", host, setting.accesses_per_instruction)
-            for cpu in CPUS
+            for cpu in get_args(CpuName)
         }
         for key, size in _SIZES.items()
     }
