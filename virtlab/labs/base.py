@@ -56,6 +56,8 @@ class Lab(widgets.VBox):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if not hasattr(cls, "Setting"):
+            return  # a base of several labs
         for name, spec in cls.Setting.specs().items():
             if hasattr(Lab, name):
                 raise TypeError(f"parameter '{name}' of {cls.__name__} has the name of something that every lab has")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import functools
 from typing import Any, Literal
 
-import ipywidgets as widgets
-
 from virtlab.core.parameter import ParameterError, Parameters, parameter
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS, Fact
 from virtlab.figures.machine_costs import Assumed, CostPicture, CostPictureResult, Span
-from virtlab.labs.base import Lab
+from virtlab.labs.measuring import MeasuringLab
 from virtlab.machine import Measured, measure, recorded
 from virtlab.machine.measured import COSTS
 from virtlab.paths import LADDER, Costs, PathOptions
@@ -48,47 +46,28 @@ class _Picture(CostPicture):
     assumed = assumed()
 
 
-class CostLab(Lab):
+class CostLab(MeasuringLab):
     """Five assumed costs before the third witness. It opens with a recorded one; ``measure()`` asks this computer."""
 
     Setting = CostSetting
     Picture = _Picture
     visible = ("copy_source",)
 
-    def __init__(self, **values: Any) -> None:
-        self._measured = recorded()
-        super().__init__(**values)
+    def record(self) -> Measured:
+        return recorded()
 
-    @property
-    def measured(self) -> Measured:
-        """The measurement that is shown: how each quantity was measured, and what remains in the number."""
-        return self._measured
-
-    def measure(self, seconds: float = 0.5) -> Measured:
-        """Measures on this computer, for about ``seconds`` (0.05 to 10), and draws it. The button does the same."""
-        button = self._buttons["measure"]
-        button.disabled, button.description = True, words("machine.measuring")
-        try:
-            self._measured = measure(seconds)
-        finally:
-            button.disabled, button.description = False, words("machine.button")
-        self._refresh()
-        return self._measured
-
-    def reset(self) -> None:
-        """All as it began, with the recorded measurement."""
-        self._measured = recorded()
-        super().reset()
+    def ask(self, seconds: float) -> Measured:
+        return measure(seconds)
 
     def costs(self, **more: float) -> Costs:
         """The course's costs with the measured ones put in; what is missing stays at the course's default.
 
         ``more`` are further costs by name. Raises ParameterError when one lies outside what the model takes.
         """
-        return _costs(self._measured, self.setting, **more)
+        return _costs(self.measured, self.setting, **more)
 
     def solve(self, setting: CostSetting) -> CostPictureResult:
-        measured = self._measured
+        measured = self.measured
         spans = {q.id: (q.value, q.low, q.high) if q.present else None for q in measured.quantities}
         return CostPictureResult(spans, _copy(setting), measured.label(), measured.origin == "now")
 
@@ -116,24 +95,12 @@ class CostLab(Lab):
         """What the measured costs mean for one packet on the path that most guests use."""
         path, options = LADDER["vhost-net"], PathOptions()
         try:
-            here = path.latency(options, costs=_costs(self._measured, setting)).total_ns
+            here = path.latency(options, costs=_costs(self.measured, setting)).total_ns
         except ParameterError as error:
             return say("machine.no_latency", error=error)
         return say("machine.latency", here=show(here, "ns"), course=show(path.latency(options).total_ns, "ns"),
                    copies=words(f"parameter.copy_source.choices.{setting.copy_source}"))  # fmt: skip
 
-    def _layout(self) -> list[Any]:
-        button = widgets.Button(description=words("machine.button"), tooltip=words("machine.button_help"),
-                                layout=widgets.Layout(width="auto"))  # fmt: skip
-        button.on_click(lambda _: self.measure())
-        self._buttons = {"measure": button, **self._buttons}
-        self._details = widgets.HTML()
-        folded = widgets.Accordion([self._details], titles=(words("machine.details"),), selected_index=None)
-        return [*super()._layout(), folded]
-
-    def _refresh(self) -> None:
-        super()._refresh()
-        self._details.value = self._measured._repr_html_()
 
 
 def _copy(setting: CostSetting) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, get_args
-
-import ipywidgets as widgets
+from typing import get_args
 
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
 from virtlab.figures.pages import MEASURED, PagesPicture, PagesResult
-from virtlab.labs.base import Lab
+from virtlab.labs.measuring import MeasuringLab
 from virtlab.machine import Measured, measure_pages, recorded_pages
 from virtlab.memory import CPUS, PROGRAMS, Workload, footprint, slowdown
 from virtlab.memory.cpus import CpuName
@@ -87,40 +85,23 @@ class _Picture(PagesPicture):
     published = published()
 
 
-class PagesLab(Lab):
+class PagesLab(MeasuringLab):
     """4 KiB against 2 MiB pages. It opens with a recorded measurement; ``measure()`` asks this computer."""
 
     Setting = PagesSetting
     Picture = _Picture
     visible = ("nested_paging", "host_page")
 
-    def __init__(self, **values: Any) -> None:
-        self._measured = recorded_pages()
-        super().__init__(**values)
+    button_help, seconds = "pages.button_help", 2.0
 
-    @property
-    def measured(self) -> Measured:
-        """The measurement that is shown: how each quantity was measured, and what remains in the number."""
-        return self._measured
+    def record(self) -> Measured:
+        return recorded_pages()
 
-    def measure(self, seconds: float = 2.0) -> Measured:
-        """Measures on this computer, for about ``seconds`` (0.05 to 10), and draws it. The button does the same."""
-        button = self._buttons["measure"]
-        button.disabled, button.description = True, words("machine.measuring")
-        try:
-            self._measured = measure_pages(seconds)
-        finally:
-            button.disabled, button.description = False, words("machine.button")
-        self._refresh()
-        return self._measured
-
-    def reset(self) -> None:
-        """All as it began, with the recorded measurement."""
-        self._measured = recorded_pages()
-        super().reset()
+    def ask(self, seconds: float) -> Measured:
+        return measure_pages(seconds)
 
     def solve(self, setting: PagesSetting) -> PagesResult:
-        measured = self._measured
+        measured = self.measured
         spans = {key: (q.value, q.low, q.high) if (q := measured[key]).present else None for key in MEASURED}
         times = {}
         for key, names in _TIMES.items():
@@ -144,15 +125,3 @@ class PagesLab(Lab):
             where = words("pages.bare")
         return say("pages.sentence", label=result.label, where=where, parts="; ".join(parts))
 
-    def _layout(self) -> list[Any]:
-        button = widgets.Button(description=words("machine.button"), tooltip=words("pages.button_help"),
-                                layout=widgets.Layout(width="auto"))  # fmt: skip
-        button.on_click(lambda _: self.measure())
-        self._buttons = {"measure": button, **self._buttons}
-        self._details = widgets.HTML()
-        folded = widgets.Accordion([self._details], titles=(words("machine.details"),), selected_index=None)
-        return [*super()._layout(), folded]
-
-    def _refresh(self) -> None:
-        super()._refresh()
-        self._details.value = self._measured._repr_html_()
