@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon
 from matplotlib.patheffects import withStroke
@@ -193,9 +194,10 @@ class MigrationPicture(Picture[MigrationResult]):
 
     def _legend(self) -> None:
         look = self.look
-        handles: list[Artist] = [
+        writers = tuple(Line2D([], [], color=look.place[name], linewidth=2.6) for name in ("guest", "card"))
+        handles: list[Any] = [
             Patch(facecolor=look.place["wire"]),
-            Line2D([], [], color=look.place["guest"], linewidth=2.6),
+            writers,
             Line2D([], [], **model_style(look, linewidth=2)),
             Line2D([], [], **ghost_style(look)),
             Line2D([], [], **model_style(look)),
@@ -208,7 +210,7 @@ class MigrationPicture(Picture[MigrationResult]):
         for x, part in ((0.0, slice(0, 4)), (0.61, slice(4, 8))):
             self.figure.legend(handles[part], names[part], loc="upper left", bbox_to_anchor=(x, 0.125), ncols=2,
                                frameon=False, fontsize=SIZE["note"], labelcolor=look.ink,
-                               columnspacing=1.6)  # fmt: skip
+                               columnspacing=1.6, handler_map={tuple: HandlerTuple(ndivide=None, pad=0.4)})  # fmt: skip
 
     def show(self, result: MigrationResult, kept: MigrationResult | None = None, prediction: Any = None) -> None:
         self._show_rounds(result.migration, kept.migration if kept else None)
