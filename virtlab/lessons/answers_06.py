@@ -46,15 +46,23 @@ def rounds(memory: int, gbit: int, percent: int) -> Truth:
     share = percent / 100
     m = migrate(memory_bytes=memory * _GIB, bandwidth_gbit_per_s=gbit, dirty_gbit_per_s=gbit * share)
     right = _figures(m)
-    decimal = migrate(m.options, memory_bytes=memory * _GB)
-    octets = migrate(m.options, bandwidth_gbit_per_s=8.0 * gbit, dirty_gbit_per_s=8 * gbit * share)
+    decimal = _else(_figures(migrate(m.options, memory_bytes=memory * _GB)), right)
+    faster = migrate(m.options, bandwidth_gbit_per_s=8.0 * gbit, dirty_gbit_per_s=8 * gbit * share)
+    octets = _else(_figures(faster), right)
+    # 2^30 / 10^9 = 8 * 0.8^9: at 80 % the two leave the same stop, some rounds apart.
+    alike = [
+        isinstance(d, float) and isinstance(o, float) and abs(d - o) <= 0.012 * o
+        for d, o in zip(decimal, octets, strict=True)
+    ]
     count, total, stop = right
     first, last = m.rounds[0].seconds, m.rounds[-1]
     return Truth(
         right,
         {
-            "gb": _else(_figures(decimal), right),
-            "bits": _else(_figures(octets), right),
+            "gb": tuple(None if same else d for d, same in zip(decimal, alike, strict=True)),
+            "bits": tuple(None if same else o for o, same in zip(octets, alike, strict=True)),
+            "units": tuple(d if same else None for d, same in zip(decimal, alike, strict=True)),
+            "part_of_one": ((count - 0.98, count - 0.02), None, None),
             "one_early": (count - 1, None, 1e3 * last.seconds),
             "one_late": (count + 1, None, stop * share),
             "no_first": (None, total - first, None),
@@ -77,7 +85,9 @@ def stops(memory: int, gbit: int, state: int) -> Truth:
         {
             "gb": _else((memory * _GB / per_s, 1e3 * state * _MB / per_s + restore_ms), right),
             "bits": _else((right[0] / 8, sent_ms / 8 + restore_ms), right),
-            "nothing": (0.0, 0.0),
+            "nothing": (0.0, None),
+            "no_state": (None, 0.0),
+            "allowed": (idle.downtime_ms / 1e3, *_else((idle.downtime_ms,), right[1:])),
             "no_restore": (None, sent_ms),
             "restore_only": (None, *_else((restore_ms,), right[1:])),
         },
@@ -98,7 +108,8 @@ def log(million: int) -> Truth:
             "no_batch": (None, float(pages), None),
             "log_bytes": (None, float(pages // page), None),
             "pml_time": (None, None, pml.logged.exit_s(pml.options)),
-            "cycles": (None, None, seconds * protect.options.clock_ghz),
+            "cycles": (None, None, seconds * protect.options.clock_ghz * 1e9),
+            "clock": (None, None, seconds * protect.options.clock_ghz),
         },
     )
 
@@ -112,6 +123,7 @@ def converge(ratio: float) -> Truth:
     return Truth(
         (float(enough), float(taken)),
         {
+            "percent": (100 * (first + more * (enough - 1)), 100 * m.throttle),
             "from_zero": (float(enough - 1), float(taken - 1)),
             "no_start": (float(no_start), float(taken + 1)),
             "enough": (None, float(enough)),
@@ -154,14 +166,23 @@ def movable(answer: Any) -> tuple[str, dict[str, str]]:
         return "nothing", {}
     values = {"left": show(m.residue_bytes, "B"), "down": show(m.downtime_s, "s"), "rounds": str(len(m.rounds)),
               "allowed": show(m.options.downtime_ms, "ms"), "time": show(m.total_s, "s")}  # fmt: skip
+    if m.residue_bytes < 1 and m.never:
+        return "state", values
     if m.never:
         limit = words(f"parameter.{m.limit}")["label"] if m.limit else words("migration.no_limit")
         return "never", {**values, "limit": str(limit)}
     if not m.converged or m.moved_s > _HOUR_S:
         return "late", values
-    paid = [n for n in _PRICES if n in changes and getattr(m.options, n) != getattr(before, n)]
+    paid = [n for n in _PRICES if n in changes and _dearer(n, getattr(m.options, n), getattr(before, n))]
     prices = [str(words(f"lessons.price.{name}")) for name in paid]
     return "right", {**values, "price": "; ".join(prices) or say("lessons.price.none")}
+
+
+def _dearer(name: str, now: Any, before: Any) -> bool:
+    """Whether a change costs somebody something; a shorter stop or a slower link does not."""
+    if name in ("bandwidth_gbit_per_s", "downtime_ms"):
+        return bool(now > before)
+    return bool(now < before if name == "dirty_gbit_per_s" else now != before)
 
 
 _PRICES = ("device", "bandwidth_gbit_per_s", "hot_bytes", "dirty_gbit_per_s", "writes", "auto_converge", "downtime_ms")
