@@ -155,12 +155,14 @@ def test_the_partner_on_a_cpu_that_does_not_exist_ends_quietly():
     assert done.returncode != 0 and done.stdout == done.stderr == b""
 
 
-@pytest.mark.parametrize(("siblings", "other"), [("0,2", 1), ("0-1", 2), ("0", 1), ("", 1), ("0-2", 1), ("what", 1)])
+@pytest.mark.parametrize(("siblings", "other"), [
+    ("0,2", 1), ("0-1", 2), ("0", 1), ("", 1), ("0-2", 3), ("0-1,2", 3), ("0-3", 1), ("what", 1),
+])  # fmt: skip
 def test_the_other_cpu_is_another_core_where_there_is_one(tmp_path, siblings, other):
     topology = tmp_path / "sys/devices/system/cpu/cpu0/topology"
     topology.mkdir(parents=True)
     (topology / "thread_siblings_list").write_text(siblings + "\n")
-    assert module._another_core([0, 1, 2], tmp_path) == other
+    assert module._another_core([0, 1, 2, 3], tmp_path) == other
 
 
 def test_the_recorded_measurement_is_complete_dated_and_plausible():

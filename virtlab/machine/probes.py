@@ -96,7 +96,8 @@ def _another_core(cpus: list[int], root: Path = Path("/")) -> int:
     """A CPU that is no hyper-thread of the first one, if there is one."""
     try:
         file = root / f"sys/devices/system/cpu/cpu{cpus[0]}/topology/thread_siblings_list"
-        siblings = {int(n) for part in file.read_text().strip().split(",") for n in part.split("-")}
+        ranges = [[int(n) for n in part.split("-")] for part in file.read_text().strip().split(",")]
+        siblings = {cpu for ends in ranges for cpu in range(ends[0], ends[-1] + 1)}
     except (OSError, ValueError):
         siblings = set()
     return next((cpu for cpu in cpus[1:] if cpu not in siblings), cpus[1])
