@@ -12,6 +12,8 @@ PAGES: tuple[PageSize, ...] = ("4K", "2M", "1G")
 SHIFT: Mapping[PageSize, int] = {"4K": 12, "2M": 21, "1G": 30}
 ENTRY_BYTES = 8
 TABLE_BYTES = 4096
+#: What a cache holds and memory is read by: eight entries.
+LINE_BYTES = 64
 #: The name of an entry at each level: level 1 maps 4 KiB, each further one 512 times as much.
 ENTRY: Mapping[int, str] = {1: "PTE", 2: "PDE", 3: "PDPTE", 4: "PML4E", 5: "PML5E"}
 

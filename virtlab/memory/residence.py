@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.memory.pages import LINE_BYTES
+
 Floats = NDArray[np.float64]
-LINE_BYTES = 64
 _STEPS = 200  # of Newton's method, which needs ten
 _EXACT = 1e-9
 
@@ -113,6 +114,7 @@ def found(streams: Sequence[Stream], cache_bytes: Sequence[float]) -> Floats:
     """
     joined = _joined(streams)
     within = np.array([joined.within(_time(joined, size / LINE_BYTES)) for size in cache_bytes]).T
-    within = np.maximum.accumulate(within, axis=1)  # a larger cache keeps whatever a smaller one does
+    # A larger cache keeps whatever a smaller one does; a sum of shares may be rounded to more than 1.
+    within = np.minimum(np.maximum.accumulate(within, axis=1), 1.0)
     edges = np.zeros((len(streams), 1)), within, np.ones((len(streams), 1))
     return np.diff(np.concatenate(edges, axis=1), axis=1)

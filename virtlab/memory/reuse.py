@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from virtlab.memory.pages import ENTRY_BYTES
-from virtlab.memory.residence import LINE_BYTES, Floats, Stream, characteristic_time
+from virtlab.memory.pages import ENTRY_BYTES, LINE_BYTES, page_bytes
+from virtlab.memory.residence import Floats, Stream, characteristic_time
 
-_BASE_BYTES = 4096  # what the popularity of memory is given for
+_BASE_BYTES = page_bytes("4K")  # what the popularity of memory is given for
 ENTRIES_PER_LINE = LINE_BYTES // ENTRY_BYTES
 
 

@@ -2,8 +2,8 @@
 
 Three steps, none of them fitted to a measurement of a program:
 
-1. the trace of the pattern runs through TLBs, walk caches and nested TLB (`simulate`): how many entries of which table
-   are read, for an access of the program;
+1. the trace of the pattern runs through the TLBs and those walk caches that the CPU uses (`simulate`): how many entries
+   of which table are read, for an access of the program;
 2. these entries lie in the same caches as the program's data and compete for them (`residence`, `reuse`): where each is
    found, and how long reading it takes;
 3. accesses that do not wait for each other overlap, as far as the CPU's window and its fill buffers go, but at most as
@@ -27,8 +27,8 @@ from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
 from virtlab.memory import reuse, traces
 from virtlab.memory.cpus import CPUS, Cpu, CpuName, WalkCaches
-from virtlab.memory.pages import ENTRY, PageSize, level_shift, page_bytes, smaller, table_bytes
-from virtlab.memory.residence import LINE_BYTES, Floats, Stream, found
+from virtlab.memory.pages import ENTRY, LINE_BYTES, PageSize, level_shift, page_bytes, smaller, table_bytes
+from virtlab.memory.residence import Floats, Stream, found
 from virtlab.memory.tlb import NO_WALK_CACHES, Tlb, TlbResult, simulate
 
 Node = Literal["local", "remote"]
@@ -184,12 +184,18 @@ def slowdown(workload: Workload | None = None, /, **changes: Any) -> Slowdown:
     Raises ParameterError. The bare machine uses the guest's page size and its own tables at ``guest_table_node``.
     """
     setting: Workload = (workload or Workload()).replace(**changes)
-    return Slowdown(setting, _side(setting, virtual=False), _side(setting, virtual=True))
+    bare: Workload = setting.replace(**_NO_HOST)  # one entry of the cache for all hosts
+    return Slowdown(setting, _side(bare, virtual=False), _side(setting, virtual=True))
 
 
 # --- one side -------------------------------------------------------------------------------------------------------
 
 
+_NO_HOST = {name: Workload.specs()[name].default
+            for name in ("host_page", "host_levels", "host_table_node", "nested_walk_caches")}  # fmt: skip
+
+
+@functools.lru_cache(maxsize=256)
 def _side(setting: Workload, virtual: bool) -> Side:
     cpu, geometry = CPUS[setting.cpu], setting.geometry(virtual)
     trace = setting.pattern, setting.working_set_bytes, setting.zipf_exponent, setting.stride_bytes
@@ -255,7 +261,8 @@ def _reused(setting: Workload, entries: int, entry_bytes: int, spans: list[tuple
     size = float(setting.working_set_bytes)
     (line, _), *tables = spans
     if setting.pattern in ("sequential", "strided", "cyclic"):
-        stride = {"sequential": LINE_BYTES, "strided": setting.stride_bytes, "cyclic": 4096}[setting.pattern]
+        strides = {"sequential": LINE_BYTES, "strided": setting.stride_bytes, "cyclic": page_bytes("4K")}
+        stride = strides[setting.pattern]
         return [reuse.in_order(size, stride, span, rate) for span, rate in spans]
     if setting.pattern == "chase":
         return [reuse.once_a_round(size, span, rate) for span, rate in spans]
