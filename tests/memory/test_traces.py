@@ -210,3 +210,10 @@ def test_the_shipped_recording_is_small():
 def test_a_wrong_argument_is_named(change, words):
     with pytest.raises(ParameterError, match=words):
         traces.make(**{"pattern": "uniform", "accesses": 10, "working_set_bytes": 1 << 20} | change)
+
+
+@pytest.mark.parametrize("pattern", ["uniform", "zipf", "chase", "gups"])
+@pytest.mark.parametrize("seed", [-1, 1 << 32, 1.5, "a"])
+def test_every_pattern_with_chance_in_it_refuses_what_is_no_seed(pattern, seed):
+    with pytest.raises(ParameterError, match="seed must be 0 to 4294967295"):
+        traces.make(pattern, 10, 1 << 20, seed=seed)

@@ -19,19 +19,20 @@ from numpy.typing import NDArray
 
 from virtlab.core.parameter import ParameterError, Parameters, parameter
 from virtlab.evidence import FACTS
+from virtlab.memory.pages import LINE_BYTES, page_bytes
 
 Addresses = NDArray[np.uint64]
 Pattern = Literal["sequential", "strided", "uniform", "zipf", "cyclic", "chase", "gups", "recorded"]
 
 BASE = 1 << 44  # a multiple of every page size; the largest working set ends below 2**47
-PAGE_BYTES, LINE_BYTES, WORD_BYTES = 4096, 64, 8
+PAGE_BYTES, WORD_BYTES = page_bytes("4K"), 8
 
 
 class Trace(Parameters):
     """Which references, how many, and to how much memory. ``recorded`` looks at their number only."""
 
     pattern: Pattern = parameter(FACTS["trace.pattern"], default="uniform")
-    accesses: int = parameter(FACTS["trace.accesses"], ge=1, le=100_000_000, log=True)
+    accesses: int = parameter(FACTS["trace.accesses"], ge=1, le=10_000_000, log=True)
     working_set_bytes: int = parameter(FACTS["trace.working_set"], ge=PAGE_BYTES, le=1 << 46, log=True)
     stride_bytes: int = parameter(FACTS["trace.stride"], ge=WORD_BYTES, le=1 << 30, log=True)
     zipf_exponent: float = parameter(FACTS["trace.zipf"], ge=0, le=2)
@@ -119,7 +120,7 @@ def zipf(
     """
     chosen = {} if zipf_exponent is None else {"zipf_exponent": zipf_exponent}
     setting = _checked(accesses, working_set_bytes, **chosen)
-    rng = _generator(seed)
+    rng = np.random.default_rng(_seed(seed))
     count = setting.working_set_bytes // PAGE_BYTES
     ranks = _zipf_ranks(setting.accesses, count, float(setting.zipf_exponent), rng)
     pages = scattered(ranks - np.uint64(1), count, seed)
@@ -202,14 +203,14 @@ def _checked(accesses: int, working_set_bytes: int, **others: Any) -> Trace:
     return Trace(accesses=accesses, working_set_bytes=working_set_bytes, **others)
 
 
-def _generator(seed: int) -> np.random.Generator:
+def _seed(seed: int) -> int:
     if not isinstance(seed, int | np.integer) or not 0 <= seed < 1 << 32:
         raise ParameterError(f"seed must be 0 to {(1 << 32) - 1}; you gave {seed!r}: a whole number names a trace.")
-    return np.random.default_rng(int(seed))
+    return int(seed)
 
 
 def _words(accesses: int, working_set_bytes: int, seed: int) -> Addresses:
-    words = _generator(seed).integers(0, working_set_bytes // WORD_BYTES, accesses, dtype=np.uint64)
+    words = np.random.default_rng(_seed(seed)).integers(0, working_set_bytes // WORD_BYTES, accesses, dtype=np.uint64)
     words *= np.uint64(WORD_BYTES)
     words += np.uint64(BASE)
     return words
@@ -229,7 +230,7 @@ def scattered(numbers: Addresses, count: int, seed: int = 1) -> Addresses:
     """
     bits = max(2, (count - 1).bit_length())
     mask = np.uint64((1 << bits) - 1)
-    rng = np.random.default_rng([int(seed), 2])
+    rng = np.random.default_rng([_seed(seed), 2])
     odd = rng.integers(0, 1 << 62, 3, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     shifts = [np.uint64(max(1, bits * part // 12)) for part in (6, 5, 7)]
     start = rng.integers(0, 1 << bits, dtype=np.uint64)
