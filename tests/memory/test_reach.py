@@ -82,3 +82,18 @@ def test_zipf_counts_each_page_once(pages):
 def test_a_pattern_without_a_law_is_refused():
     with pytest.raises(ParameterError, match="pattern must be"):
         law.miss_share(TLB["4K"], "4K", "gups", MIB)
+
+
+@pytest.mark.parametrize(("page", "size", "words"), [
+    ("4k", MIB, "page must be 4K or"), ("4K", 0, "working_set_bytes must be 1 or more; you gave 0"),
+    ("4K", -1, "working_set_bytes"), ("4K", float("nan"), "working_set_bytes"),
+])  # fmt: skip
+@pytest.mark.parametrize("pattern", ["uniform", "zipf", "cyclic", "chase"])
+def test_memory_that_cannot_be_is_refused(pattern, page, size, words):
+    with pytest.raises(ParameterError, match=words):
+        law.miss_share(TLB["4K"], page, pattern, size)
+
+
+@pytest.mark.parametrize("pattern", ["uniform", "zipf", "cyclic", "chase"])
+def test_less_than_a_page_never_misses(pattern):
+    assert law.miss_share(TLB["1G"], "1G", pattern, 1) == 0

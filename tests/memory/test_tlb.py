@@ -286,6 +286,19 @@ def test_more_ways_never_lose_a_hit_under_lru(trace, page):
     assert np.all(np.diff(miss_curve(trace, page, 2, 10)) >= 0)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sets": 3}, "sets must be a power of two"),
+        ({"sets": 1 << 16, "most_ways": 17}, "sets times most_ways must be at most 1,048,576; you gave 65,536 and 17"),
+        ({"most_ways": 0}, "most_ways must be 1 to"),
+    ],
+)
+def test_a_curve_of_an_impossible_tlb_is_refused(change, words):
+    with pytest.raises(ParameterError, match=words):
+        miss_curve(ONE, **change)
+
+
 def test_the_curve_of_a_cyclic_scan_is_a_step():
     assert miss_curve(traces.cyclic(1000, 10 << 12), most_ways=12).tolist() == [0] * 9 + [990] * 3
 

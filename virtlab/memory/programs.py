@@ -28,6 +28,8 @@ def intensity(name: str) -> float:
 
     The share grows with the intensity, so it is found by halving. Raises KeyError for an unknown program.
     """
+    if name not in PROGRAMS:
+        raise KeyError(f"there is no program '{name}'; there are {', '.join(PROGRAMS)}")
     published = FACTS[f"mem.sagepte.{name}.4k"].value
     spec = Workload.specs()["accesses_per_instruction"]
     low, high = float(spec.low or 0), float(spec.high or 1)

@@ -17,7 +17,7 @@ import numpy as np
 
 from virtlab.core.parameter import ParameterError
 from virtlab.memory import traces
-from virtlab.memory.pages import PageSize, page_bytes
+from virtlab.memory.pages import PAGES, PageSize, page_bytes
 from virtlab.memory.residence import Stream, characteristic_time
 from virtlab.memory.reuse import zipf as zipf_units
 from virtlab.memory.tlb import NO_WALK_CACHES, Tlb, TlbResult, simulate
@@ -44,9 +44,15 @@ def miss_share(
 ) -> float:
     """The share of accesses that miss both TLBs in the steady state, 0 to 1.
 
-    ``page`` is the size of an entry: the smaller of the guest's and the host's page. Raises ParameterError for a
-    pattern without a law.
+    ``page`` is the size of an entry: the smaller of the guest's and the host's page. Raises ParameterError, also for
+    a pattern without a law.
     """
+    if page not in PAGES:
+        raise ParameterError(f"page must be {' or '.join(PAGES)}; you gave {page!r}: x86-64 has no other page size.")
+    if not working_set_bytes >= 1:
+        raise ParameterError(
+            f"working_set_bytes must be 1 or more; you gave {working_set_bytes!r}: an access goes to some byte."
+        )
     pages = max(1, -(-working_set_bytes // page_bytes(page)))
     known = entries(tlb)
     if pattern == "cyclic" or (pattern == "chase" and page == "4K"):

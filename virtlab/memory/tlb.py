@@ -25,7 +25,8 @@ _PARTS = ("l1", "l2", "pde", "pdpte", "pml4e", "pml5e", "nested")
 #: Changes of a `Tlb` that leave its TLBs only: each walk then reads every level on both sides.
 NO_WALK_CACHES: Mapping[str, Any] = MappingProxyType({f"{part}_entries": 0 for part in _PARTS[2:]})
 _LEVELS = 6  # 1 to 5; 0 is unused, or as a target the data
-_MOST_WAYS = 4096
+_MOST_SETS, _MOST_WAYS = 1 << 16, 4096
+_MOST_ENTRIES = 1 << 20  # of a miss curve: eight bytes each
 
 
 class Tlb(Parameters):
@@ -192,15 +193,21 @@ def simulate(
 def miss_curve(trace: ArrayLike, page: PageSize = "4K", sets: int = 1, most_ways: int = 16) -> NDArray[np.int64]:
     """Hits of one LRU TLB with 1 to ``most_ways`` ways, int64[most_ways], in one pass over the trace.
 
-    ``trace`` as in `simulate`; ``sets`` a power of two; most_ways 1 to 4096. A reference hits with w ways when fewer
-    than w other pages of its set were used since (its stack distance: Mattson and others 1970). ParameterError.
+    ``trace`` as in `simulate`; ``sets`` a power of two; most_ways 1 to 4096; together at most 2**20 entries. A
+    reference hits with w ways when fewer than w other pages of its set were used since (its stack distance: Mattson
+    and others 1970). Raises ParameterError.
     """
     _page(page, "page")
-    for name, value, most in (("sets", sets, 1 << 16), ("most_ways", most_ways, _MOST_WAYS)):
+    for name, value, most in (("sets", sets, _MOST_SETS), ("most_ways", most_ways, _MOST_WAYS)):
         if not isinstance(value, int | np.integer) or not 1 <= value <= most:
             raise ParameterError(f"{name} must be 1 to {most:,}; you gave {value!r}: a TLB has at least one entry.")
     if sets & (sets - 1):
         raise ParameterError(f"sets must be a power of two; you gave {sets}: address bits choose the set.")
+    if sets * most_ways > _MOST_ENTRIES:
+        raise ParameterError(
+            f"sets times most_ways must be at most {_MOST_ENTRIES:,}; you gave {sets:,} and {most_ways:,}: "
+            "no TLB is so large, and each entry takes memory here."
+        )
     addresses = _addresses(trace, 12 + 9 * 5 - 1)
     if have_numba():
         counts = np.zeros(most_ways + 1, np.int64)
