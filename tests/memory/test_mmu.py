@@ -46,6 +46,16 @@ def test_each_cause_of_shadow_paging_is_its_rate_times_its_cost():
 
 
 @given(OPTIONS)
+def test_the_exits_of_the_mmu_are_the_events_of_each_technique(options):
+    """First touches; with shadow paging what the guest does to its tables, with nested paging ageing without bits."""
+    o = options
+    shadow, nested = (mmu(o.replace(technique=t)).mmu_exits_per_s for t in ("shadow", "nested"))
+    guest = o.updates_that_exit * o.page_table_updates_per_s + o.guest_faults_per_s + o.cr3_loads_per_s
+    assert shadow == pytest.approx(guest + o.first_touches_per_s)
+    assert nested == pytest.approx(o.first_touches_per_s + (0 if o.accessed_dirty_bits else o.aged_pages_per_s))
+
+
+@given(OPTIONS)
 def test_nested_paging_exits_for_nothing_that_a_guest_does_to_its_own_tables(options):
     nested = mmu(options.replace(technique="nested"))
     assert nested.shares["updates"] == nested.shares["guest_faults"] == nested.shares["cr3_loads"] == 0

@@ -29,7 +29,7 @@ class Cpu:
 
     ``l2_tlb_cycles`` is what an access pays that missed the first TLB; ``walkers`` the page walks at a time;
     ``window`` the instructions under way; ``fill_buffers`` the lines that can be on their way into the first cache;
-    ``nested_walk_caches`` says which caches a guest's walks profit from: of combined entries only, or all.
+    ``nested_walk_caches`` says which caches a guest's walks profit from: all, those of combined entries only, or none.
     """
 
     name: str
@@ -49,7 +49,9 @@ class Cpu:
         return self.memory_ns[node] * self.clock_ghz
 
 
-# What is needed of a CPU, and the fact that says it. Cascade Lake has the core of Skylake-SP.
+# What is needed of a CPU, and the fact that says it. Cascade Lake has the core of Skylake-SP; the others take from it
+# what was not found for them, as the sizes of walk caches. No fact gives a PML5E cache: none of these CPUs walks five
+# levels, so that five are asked with the one that `Tlb` starts from.
 _SKYLAKE = {
     "l1": "cpu.skx.l1d.size", "l1_cycles": "cpu.skx.l1d.latency", "l2": "cpu.skx.l2.size",
     "l2_cycles": "cpu.skx.l2.latency", "llc": "cpu.clx.l3.size", "llc_cycles": "cpu.skx.l3.latency",
