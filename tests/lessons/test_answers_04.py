@@ -94,3 +94,16 @@ def test_the_explanation_states_what_the_model_counts():
     solution = items.find_exercise("04.why").solution
     assert walk(guest_depth=2).count == 24 and len(walk(guest_depth=2).first_touch) == 5
     assert "24" in solution and "five instead of one" in solution
+
+
+@pytest.mark.parametrize("id, values, index, wrong, mistake", [
+    ("04.count", {"pair": "4K/2M"}, 2, 24, "small"), ("04.count", {"pair": "4K/2M"}, 1, 31, "too_many"),
+    ("04.count", {"pair": "4K/2M"}, 0, 8, "too_few"), ("04.levels", {"pair": "4K/2M"}, 0, 20, "one_read"),
+    ("04.levels", {"pair": "4K/2M"}, 0, 25, "too_many"), ("04.outgrow", {"cache": 32}, 0, 2, "line"),
+    ("04.outgrow", {"cache": 32}, 0, 32, "four"), ("04.outgrow", {"cache": 32}, 1, 4, "half"),
+    ("04.outgrow", {"cache": 32}, 2, 8, "small"),
+])  # fmt: skip
+def test_a_wrong_count_is_told_what_was_counted_and_nothing_of_tolerances(id, values, index, wrong, mistake):
+    exercise = items.find_exercise(id)
+    said = mistakes.diagnose(wrong, truth(id, **values), index, exercise.parts[index], exercise.mistakes)
+    assert said == exercise.mistakes[mistake]

@@ -61,6 +61,11 @@ def _apart(right: tuple[float, ...], **wrong: tuple[float | None, ...]) -> dict[
             for key, values in wrong.items()}  # fmt: skip
 
 
+def _off(right: tuple[float, ...]) -> dict[str, tuple[Wrong, ...]]:
+    """Counts that no known mistake leads to: a count is exact, and no unit can be wrong in it."""
+    return {"too_few": tuple((1.0, r) for r in right), "too_many": tuple((r, 5 * r) for r in right)}
+
+
 def count(pair: str) -> Truth:
     guest, host = pair.split("/")
     pages, both = (guest, host), ((4, 4), (5, 5))
@@ -69,21 +74,22 @@ def count(pair: str) -> Truth:
     h4, h5 = (_reads("host", levels, host) for levels in (4, 5))
     tables = _reads("host", 4, "4K")
     small = tuple(float(_count(levels, ("4K", "4K"))) for levels in both)
+    small = *small, small[0]
     swapped = tuple(float(_count(levels, (host, guest))) for levels in both)
     return Truth(right, _apart(
         right,
         product=(float(g4 * h4), float(g5 * h5), float(g4 * tables)),
         no_last=(float(g4 * (h4 + 1)), float(g5 * (h5 + 1)), float(g4 * (tables + 1))),
-        one_more=tuple(r + 1 for r in right),
+        one_more=tuple(None if r + 1 == s else r + 1 for r, s in zip(right, small, strict=True)),
         one_less=tuple(r - 1 for r in right),
         sum=(float(g4 + h4), float(g5 + h5), float(g4 + tables)),
-        small=(*small, small[0]),
+        small=small,
         swapped=(*swapped, None),
         as_data=(None, None, right[0]),
         four=(None, right[0], None),
         guest_only=(None, float(_count((5, 4), pages)), None),
         host_only=(None, float(_count((4, 5), pages)), None),
-    ))  # fmt: skip
+    ) | _off(right))  # fmt: skip
 
 
 def levels(pair: str) -> Truth:
@@ -94,17 +100,18 @@ def levels(pair: str) -> Truth:
     g4, g5 = (_reads("guest", n, guest) for n in (4, 5))
     h4, h5 = (_reads("host", n, host) for n in (4, 5))
     small = float(_count((5, 4), ("4K", "4K")))
+    no_last = float(g5 * (h4 + 1)), float(g4 * (h5 + 1))
     return Truth(right, _apart(
         right,
         four=(four, four),
         five=(five, five),
         small=(small, small),
         one_read=(four + 1, four + 1),
-        no_last=(float(g5 * (h4 + 1)), float(g4 * (h5 + 1))),
+        no_last=tuple(None if n == four + 1 else n for n in no_last),
         alike=right[::-1],
         one_more=tuple(r + 1 for r in right),
         one_less=tuple(r - 1 for r in right),
-    ))  # fmt: skip
+    ) | _off(right))  # fmt: skip
 
 
 def outgrow(cache: int) -> Truth:
@@ -119,7 +126,11 @@ def outgrow(cache: int) -> Truth:
         {
             "bits": tuple(r * entry for r in right),
             "alone": (None, right[0], 2 * right[2]),
-            "twice": (2 * right[0], 2 * right[0], None),
+            "four": (2 * right[0], None, None),
+            "twice": (None, 2 * right[0], None),
+            "line": tuple(r / 8 for r in right),
+            "half": (right[1], right[1] / 2, right[2] / 2),
+            "small": (None, None, (right[1], right[0])),
             "mib": tuple(r * 1024 for r in right),
         },
     )
