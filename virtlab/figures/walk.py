@@ -93,8 +93,7 @@ class WalkPicture(Picture[WalkResult]):
         self._data_text = text(_X[0], _Y[0], SIZE["tick"], ha="center")
         self._frame = box(axes, 0, 0, _CELL[0] + 10, _CELL[1] + 10, fill=False, edgecolor=look.ink, linewidth=3.5)
         self._ghost = axes.plot([], [], **ghost_style(look))[0]
-        self._across = text(_X[0] + 32, 0, SIZE["tick"], ha="right", color=look.faint)
-        self._across.set_text(words("walk.across"))
+        self._across = text(_X[1] + 32, 0, SIZE["tick"], ha="right", color=look.faint)
         self._heads = {c: text(_X[c], 75, SIZE["tick"], ha="center") for c in COLUMNS}
         self._sides = {r: text(118, _Y[r], SIZE["tick"], ha="right") for r in ROWS}
         self._count = text(_PANEL, 34, _BIG)
@@ -150,10 +149,13 @@ class WalkPicture(Picture[WalkResult]):
             head.set_y(top - 38)
             head.set_text(words(f"walk.column.{column}") if column in columns or not column else "")
         for row, side in self._sides.items():
-            name = say("walk.row.host", entry=ENTRY[row]) if row else words("walk.row.guest")
+            own = "guest" if result.walk.options.nested_paging else "bare"
+            name = say("walk.row.host", entry=ENTRY[row]) if row else words(f"walk.row.{own}")
             side.set_text(name if row in rows else "")
             side.set_x(left - 42)
         self._across.set_y(top - 72)
+        bare = "" if walk.options.nested_paging else "_bare"  # bare metal has no guest whose tables these could be
+        self._across.set_text(words(f"walk.across{bare}") if columns - {0} else "")
         self._data_text.set_text(words("walk.data"))
         self._path.set_data(*_way(result))
         current = result.current
@@ -180,7 +182,8 @@ class WalkPicture(Picture[WalkResult]):
             lines = [words("walk.how_to_play"), end, "", ""]
         else:
             self._at.set_text(say("walk.step_of", step=result.position, count=result.walk.count))
-            table = say(f"walk.table.{current.space}", entries=words(f"walk.column.{current.level}"))
+            own = current.space if result.walk.options.nested_paging else "bare"
+            table = say(f"walk.table.{own}", entries=words(f"walk.column.{current.level}"))
             at = say("walk.where", index=current.index, address=f"{current.address:#x}")
             lines = [table, at, _use(result.walk, current), end]
         for line, content in zip(self._lines, lines, strict=True):

@@ -90,7 +90,7 @@ class WalkMapPicture(Picture[WalkMapResult]):
                         self._corner[key] = x, y
                         self._boxes[key] = box(axes, x, y, *_CELL, edgecolor="none")
                         self._numbers[key] = text(x + half - 6, y + _CELL[1] / 2, "", SIZE["title"], ha="center")
-                        self._were[key] = text(x + _CELL[0] - 4, y + _CELL[1] - 12, "", SIZE["note"], ha="right")
+                        self._were[key] = text(x + _CELL[0] - 6, y + _CELL[1] - 14, "", SIZE["note"], ha="right")
         self._frame = box(axes, 0, 0, _CELL[0] + 6, _CELL[1] + 6, fill=False, edgecolor=look.ink, linewidth=3.5)
         self._ghost = axes.plot([], [], **ghost_style(look))[0]
         self._count = text(_PANEL, 66, "", _BIG)
@@ -120,8 +120,8 @@ class WalkMapPicture(Picture[WalkMapResult]):
         self._ghost.set_visible(kept is not None)
         if kept:
             x, y = self._corner[kept.marked]
-            right, low = x + _CELL[0] - 4, y + _CELL[1] - 4
-            self._ghost.set_data([x + 4, right, right, x + 4, x + 4], [y + 4, y + 4, low, low, y + 4])
+            right, low = x + _CELL[0] - 2, y + _CELL[1] - 2
+            self._ghost.set_data([x + 2, right, right, x + 2, x + 2], [y + 2, y + 2, low, low, y + 2])
         guest_levels, guest_page, host_levels, host_page = result.marked
         count = result.counts[result.marked]
         self._count.set_text(words("walk.one_reference") if count == 1 else say("walk.references", count=count))
