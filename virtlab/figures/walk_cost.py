@@ -207,4 +207,4 @@ class WalkCostPicture(Picture[WalkCostResult]):
 
 
 def _reads(reads: float) -> str:
-    return number(reads, 2) if reads >= 0.01 else "≈ 0"
+    return number(round(reads, 2)) if reads >= 0.01 else "≈ 0"

@@ -107,7 +107,8 @@ def bill(side: Side, key: str) -> Bill:
         if len(rest) == 1:
             rows.append(_row(_name(rest[0]), rest, misses, rest[0].table_bytes))
         elif rest:
-            rows.append(_row(say(f"walk_cost.others.{where}", count=len(rest)), rest, misses, None))
+            whose = where if key == "virtual" else key
+            rows.append(_row(say(f"walk_cost.others.{whose}", count=len(rest)), rest, misses, None))
     return Bill(tuple(rows), side.tlb.references_per_walk, side.walk_cycles, misses)
 
 
@@ -120,6 +121,11 @@ def _row(name: str, entries: list[Reads], misses: float, table_bytes: float | No
     found = tuple(sum(r.per_access * r.found_in[i] for r in entries) / reads for i in range(len(LEVELS)))
     cycles = sum(r.per_access * r.cycles for r in entries) / misses
     return Row(name, entries[0].where, reads / misses, table_bytes, found, cycles)
+
+
+def _so_many(reads: float) -> str:
+    shown = number(reads)
+    return str(words("walk_cost.one_read")) if shown == "1" else say("walk_cost.so_many_reads", count=shown)
 
 
 class WalkCostLab(Lab):
@@ -141,12 +147,12 @@ class WalkCostLab(Lab):
         parts = [say(
             "walk_cost.sentence", size=show(setting.working_set_bytes, "B"),
             pattern=WalkCostSetting.specs()["pattern"].show(setting.pattern),
-            virtual=number(virtual.cycles), virtual_reads=number(virtual.reads), misses=show(virtual.misses, "%", 2),
+            virtual=number(virtual.cycles), virtual_reads=_so_many(virtual.reads), misses=show(virtual.misses, "%", 2),
             name=dearest.name, share=show(dearest.cycles / virtual.cycles, "%", 2),
-            dram=show(dearest.found_in[-1], "%", 2),
+            dram=words("walk_cost.hardly") if 0 < dearest.found_in[-1] < 0.001 else show(dearest.found_in[-1], "%", 2),
         )]  # fmt: skip
         if native.cycles:
-            parts.append(say("walk_cost.native", native=number(native.cycles), native_reads=number(native.reads),
+            parts.append(say("walk_cost.native", native=number(native.cycles), native_reads=_so_many(native.reads),
                              ratio=number(virtual.cycles / native.cycles)))  # fmt: skip
         else:
             parts.append(str(words("walk_cost.native_nothing")))
