@@ -28,7 +28,8 @@ TECHNIQUES: tuple[Technique, ...] = ("shadow", "nested")
 #: Page-table updates a second at which the curves are drawn.
 RATES: NDArray[np.float64] = np.logspace(1, 7, 49)
 _LIMITS = [0.01, 0.02, 0.04, 0.08, 0.2, 0.4, 0.6, 1.0]
-_LOW, _HIGH = 8e-4, 1.6
+_LOW, _HIGH = 8e-4, 2.5
+_OVER = 1.7  # where more than can be had is drawn
 _X: Mapping[Technique, int] = {"shadow": 222, "nested": 462}
 _WIDTH = 160
 _TOP, _PITCH, _HEIGHT = 96, 40, 24
@@ -163,6 +164,6 @@ def _shares(result: MmuResult, technique: Technique) -> NDArray[np.float64]:
 
 
 def _inside(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Within the axes: what is more than can be had is drawn at its upper edge."""
-    inside: NDArray[np.float64] = np.clip(shares, _LOW, 0.97 * _HIGH)
+    """Within the axes: what is far more than can be had is drawn just above 100 %."""
+    inside: NDArray[np.float64] = np.clip(shares, _LOW, _OVER)
     return inside
