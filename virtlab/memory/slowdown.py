@@ -25,7 +25,7 @@ from virtlab.core.table import Shown, Table
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
-from virtlab.memory import reuse, traces
+from virtlab.memory import reach, reuse, traces
 from virtlab.memory.cpus import CPUS, Cpu, CpuName, WalkCaches
 from virtlab.memory.pages import ENTRY, LINE_BYTES, PageSize, level_shift, page_bytes, smaller, table_bytes
 from virtlab.memory.residence import Floats, Stream, found
@@ -202,7 +202,7 @@ def _side(setting: Workload, virtual: bool) -> Side:
     host_page, host_levels = (setting.host_page, setting.host_levels) if virtual else (None, 4)
     tlb = _simulated(trace, geometry, setting.guest_page, host_page, setting.guest_levels, host_levels)
     entry = smaller(setting.guest_page, setting.host_page) if virtual else setting.guest_page
-    kinds, streams = _streams(setting, tlb, max(geometry.l1_entries, geometry.l2_entries), page_bytes(entry))
+    kinds, streams = _streams(setting, tlb, reach.entries(geometry), page_bytes(entry))
     where = found(streams, [c.bytes for c in cpu.caches])
     return _time(setting, cpu, tlb, tuple(map(_read, repeat(setting), repeat(cpu), kinds, streams, where)))
 

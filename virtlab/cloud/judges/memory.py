@@ -26,6 +26,7 @@ from virtlab.memory.dirty import DirtyOptions
 from virtlab.memory.migrate import MigrationOptions
 from virtlab.memory.mmu import MmuOptions
 from virtlab.memory.pages import page_bytes, smaller
+from virtlab.memory.reach import reach_bytes
 from virtlab.paths import LADDER, Counts, PathOptions
 
 _HUGE: dict[str, Any] = {"guest_page": "2M", "host_page": "2M"}
@@ -76,9 +77,9 @@ def _translated(**changes: Any) -> float:
 
 
 def _reach_bytes(guest_page: Any, host_page: Any) -> float:
-    """Memory that the second-level TLB of the default CPU maps: its entries times the smaller of the two pages."""
+    """Memory that the TLBs of the default CPU map in a guest with these pages."""
     setting = Workload(guest_page=guest_page, host_page=host_page)
-    return setting.geometry(virtual=True).l2_entries * page_bytes(smaller(guest_page, host_page))
+    return reach_bytes(setting.geometry(virtual=True), smaller(guest_page, host_page))
 
 
 def _walked(program: str, pages: str) -> float:
