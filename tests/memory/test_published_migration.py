@@ -72,7 +72,8 @@ def test_a_java_server_was_under_way_after_25_minutes_and_never_moves_in_the_mod
 
 
 def test_auto_converge_moved_it_in_fact_and_in_the_model():
-    assert value("moved.java.converge.downtime") > 0
+    """In fact within the time in which it was still under way without; the times themselves are not compared."""
+    assert value("moved.java.converge.time") < value("moved.java.time") and java(MEAN).never
     assert java(MEAN, auto_converge=True).converged
 
 
