@@ -20,7 +20,7 @@ Span = tuple[float, float, float]
 MEASURED = ("ratio_4m", "ratio_64m", "ratio_256m", "ratio_touch")
 PUBLISHED = ("times", "shares")
 _LIMITS = (0.4, 40.0)
-_MODEL, _MACHINE = 0.2, -0.2  # lanes within a row
+_MODEL, _MACHINE, _PUBLISHED = 0.2, -0.2, 0.16  # lanes within a row
 _COLUMNS = {"model": 0.722, "machine": 0.893}
 _LABEL = 125  # characters that fit into the width
 
@@ -69,13 +69,18 @@ class PagesPicture(Picture[PagesResult]):
                           fontsize=size, color=look.ink if part == "title" else look.faint)  # fmt: skip
             if y:
                 axes.axhline(y - 0.5, color=look.grid, linewidth=0.8, zorder=0)
+        between = sum(_COLUMNS.values()) / 2  # neither model nor machine: under no heading
+        middle: dict[str, Any] = {"ha": "center", "va": "center"}
         for key in PUBLISHED:
             ratios = self.published[key]
-            axes.plot(ratios, [self._y[key]] * len(ratios), "D", color=look.ink, markersize=9,
-                      markeredgecolor=look.paper, markeredgewidth=1.2)  # fmt: skip
+            # By turns above and below, so that programs with nearly the same ratio are all seen.
+            lanes = [self._y[key] + (_PUBLISHED if i % 2 else -_PUBLISHED) for i in range(len(ratios))]
+            axes.plot(sorted(ratios), lanes, "D", color=look.ink, markersize=9, markeredgecolor=look.paper,
+                      markeredgewidth=1.2)  # fmt: skip
             text = say("pages.range", low=number(min(ratios)), high=number(max(ratios)))
-            self.figure.text(_COLUMNS["machine"], at[key], text, fontsize=SIZE["label"], color=look.ink, ha="center",
-                             va="center")  # fmt: skip
+            self.figure.text(between, at[key] + 0.021, text, fontsize=SIZE["label"], color=look.ink, **middle)
+            self.figure.text(between, at[key] - 0.021, words("pages.column.published"), fontsize=SIZE["note"],
+                             color=look.faint, **middle)  # fmt: skip
         self._build_legend(axes)
         return self._build_moving(axes, at)
 
