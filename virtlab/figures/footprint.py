@@ -25,6 +25,7 @@ SMALL, HUGE = "small", "huge"
 _BYTES, _NS = (1 << 10, 1 << 47), (1e3, 1e15)
 _LEAST = 2.3 * _BYTES[0]  # where nothing stands
 _LANE = 0.17
+_WIDTH = 1 << 10  # the factor that a number beside its mark spans
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ class FootprintPicture(Picture[FootprintResult]):
                         + 0.13], **ghost_style(look))[0] for part, key in keys}  # fmt: skip
         self._points = {(part, key): left.plot([1], [self._y[part] + lanes[key]], **self._style(key, PARTS[part]))[0]
                         for part, key in keys}  # fmt: skip
+        behind: dict[str, Any] = {"facecolor": look.paper, "edgecolor": "none", "pad": 0.5}  # a ghost may stand there
         self._values = {(part, key): left.text(1, self._y[part] + lanes[key], "", va="center", fontsize=SIZE["note"],
-                                               color=look.ink) for part, key in keys}  # fmt: skip
+                                               color=look.ink, bbox=behind) for part, key in keys}  # fmt: skip
         self._touch_ghosts = {page: right.plot([1, 1], [y - 0.13, y + 0.13], **ghost_style(look))[0]
                               for page, y in rows.items()}  # fmt: skip
         self._touches = {page: right.plot([1], [y], **self._style(HUGE, "kvm"))[0] for page, y in rows.items()}
@@ -109,13 +111,13 @@ class FootprintPicture(Picture[FootprintResult]):
             at = min(max(size, _LEAST), _BYTES[1])
             point.set_xdata([at])
             value = self._values[part, key]
-            far = at > _BYTES[1] / (1 << 12)  # there is no room on the right
-            value.set(text=show(size, "B") if size else words("footprint_lab.nothing"), x=at / 3 if far else at * 3,
-                      ha="right" if far else "left")  # fmt: skip
+            old = min(max(kept.parts[key][part], _LEAST), _BYTES[1]) if kept is not None else at
+            # To the left where there is no room on the right, or where a ghost stands there and the left is free.
+            left = at > _BYTES[1] / (1 << 12) or (at < old < at * _WIDTH and at > _BYTES[0] * _WIDTH)
+            value.set(text=show(size, "B") if size else words("footprint_lab.nothing"), x=at / 3 if left else at * 3,
+                      ha="right" if left else "left")  # fmt: skip
             self._ghosts[part, key].set_visible(kept is not None)
-            if kept is not None:
-                old = min(max(kept.parts[key][part], _LEAST), _BYTES[1])
-                self._ghosts[part, key].set_xdata([old, old])
+            self._ghosts[part, key].set_xdata([old, old])
         for page in PAGES:
             self._touches[page].set_xdata([min(max(result.touch_ns[page], 2.5 * _NS[0]), _NS[1])])
             self._times[page].set_text(show(result.touch_ns[page], "ns"))

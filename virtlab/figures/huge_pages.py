@@ -92,7 +92,7 @@ class HugePagePicture(Picture[HugePageResult]):
         names = [words(f"huge_pages.part.{part}") for part in PARTS]
         names += [words("huge_pages.published"), words("lab.kept")]
         legend(axes, look, handles, names, loc="upper left", bbox_to_anchor=(-0.46, -0.17), ncols=7,
-               columnspacing=1.1, handlelength=1.5, handletextpad=0.5)  # fmt: skip
+               columnspacing=1.1, handlelength=2.1, handletextpad=0.5)  # fmt: skip
         self._bars = {(row, part): box(axes, 0, y - _HALF, 0, 2 * _HALF, gid=CUT, **styles[part])
                       for row, y in _Y.items() for part in PARTS}  # fmt: skip
         self._ghosts = {row: axes.plot([0, 0], [y - 0.42, y + 0.42], **ghost_style(look))[0] for row, y in _Y.items()}

@@ -65,7 +65,7 @@ class ProgramsPicture(Picture[ProgramsResult]):
         ]  # fmt: skip
         names = [words(f"programs.legend.{k}") for k in ("small", "huge", "model")] + [words("lab.kept")]
         legend(axes, look, handles, names, loc="upper left", bbox_to_anchor=(-0.22, -0.17), ncols=4, columnspacing=1.4,
-               handlelength=1.2)  # fmt: skip
+               handlelength=2.1)  # fmt: skip
         style = model_style(look, linewidth=4.5, solid_capstyle="butt")
         self._ghosts = {name: axes.plot([0, 0], [y - 0.42, y + 0.42], **ghost_style(look))[0]
                         for name, y in self._y.items()}  # fmt: skip
