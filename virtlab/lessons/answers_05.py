@@ -81,6 +81,7 @@ def touch(memory: int) -> Truth:
             "one_gib": (float(exits[0] // memory), float(exits[1] // memory), tables / memory),
             "one_side": (None, None, tables / 2),
             "both_exits": (2.0 * exits[0], 2.0 * exits[1], None),
+            "giant": (None, float(memory), None),
         },
     )
 
