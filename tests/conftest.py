@@ -6,6 +6,9 @@ from hypothesis import settings
 
 HERE = Path(__file__).parent
 TWICE = {"memory", "paths", "labs"}  # everything in these folders must hold without numba too: make test runs it twice
+# But these labs call no kernel (tests/labs/test_lab.py sees to it), and are the same either way.
+WITHOUT_KERNELS = {"CostLab", "FleetLab", "FootprintLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "WalkLab",
+                   "WalkMapLab"}
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.register_profile("soak", deadline=None, derandomize=False, max_examples=2000, print_blob=True)
@@ -15,5 +18,8 @@ settings.load_profile("tests")
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
     for item in items:
+        lab = getattr(item, "callspec", None) and item.callspec.params.get("cls")
+        if lab and lab.__name__ in WITHOUT_KERNELS:
+            continue
         if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).parts[0] in TWICE:
             item.add_marker("kernels")

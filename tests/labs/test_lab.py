@@ -9,7 +9,10 @@ import pytest
 from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
+from tests.conftest import WITHOUT_KERNELS
 from tests.labs.conftest import alt, from_the_browser, other, read_out, widgets_of
+from virtlab import labs
+from virtlab.core.jit import Kernel
 from virtlab.core.parameter import ParameterError, Parameters, parameter
 from virtlab.evidence import FACTS
 from virtlab.labs import FleetLab, JourneyLab, LadderLab
@@ -352,6 +355,14 @@ def test_no_output_widget_is_used(lab):
 def test_the_live_region_speaks_once_per_redraw(lab, cls):
     assert lab._text.value.count('role="status"') == 1
     assert 'aria-live="polite"' in lab._text.value
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_KERNELS))
+def test_a_lab_that_is_tested_once_calls_no_kernel(name, monkeypatch):
+    monkeypatch.setattr(Kernel, "__call__", lambda *_, **__: pytest.fail("a kernel: test it without numba too"))
+    cls = getattr(labs, name)
+    lab = cls()
+    lab.set(**other(cls))
 
 
 # ------------------------------------------------- nothing stays in the kernel

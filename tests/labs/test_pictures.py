@@ -10,6 +10,7 @@ from tests.figures.reading import moving_texts, outside, overlapping, still_text
 from tests.labs.conftest import alt, other, read_out
 from tests.strategies import settings_of
 from virtlab import labs, memory
+from virtlab.core.jit import have_numba
 from virtlab.core.units import number, show
 from virtlab.core.words import words
 from virtlab.figures.dirty_log import EXITS, SHARES, SPLITS
@@ -24,7 +25,8 @@ from virtlab.figures.walk_map import shade as walk_map_shade
 from virtlab.memory.pages import smaller
 from virtlab.memory.reach import miss_share
 
-borrowed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+borrowed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture],
+                    max_examples=60 if have_numba() else 15)  # fmt: skip
 near = pytest.approx
 
 
