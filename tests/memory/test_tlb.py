@@ -243,6 +243,26 @@ def test_every_count_is_that_of_an_independent_simulator(case):
     assert simulate(trace, geometry, **options) == TlbResult(*PlainWalk(geometry, **options).run(trace.tolist()))
 
 
+@settings(max_examples=100)
+@given(some_traces(), st.integers(0, 3), st.integers(1, 13), st.integers(0, 3), st.data())
+def test_tlbs_alone_with_sets_of_four_are_counted_as_by_an_independent_simulator(trace, sets, ways, sets2, data):
+    """They have a loop of their own."""
+    geometry = Tlb(l1_entries=4 << sets, l1_ways=4, l2_entries=ways << sets2, l2_ways=ways, **NO_WALK_CACHES)
+    options = {"guest_page": data.draw(st.sampled_from(PAGES)), "host_page": None, "guest_levels": 4, "host_levels": 4,
+               "warm": data.draw(st.integers(0, len(trace) - 1))}  # fmt: skip
+    trace = trace % np.uint64(1 << 47)
+    assert simulate(trace, geometry, **options) == TlbResult(*PlainWalk(geometry, **options).run(trace.tolist()))
+
+
+@pytest.mark.parametrize("place", [0, 5, 9])
+def test_an_address_beyond_the_tables_is_refused_wherever_it_stands(place):
+    trace = traces.uniform(10, 1 << 24)
+    trace[place] = 1 << 47
+    for options in ({}, {"host_page": None, **NO_WALK_CACHES}, {"replacement": "random"}):
+        with pytest.raises(ParameterError, match=r"below 2\*\*47; you gave 0x8"):
+            simulate(trace, warm=3, **options)
+
+
 @needs_numba
 @settings(max_examples=60)
 @given(cases("random"))

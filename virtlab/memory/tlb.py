@@ -19,7 +19,16 @@ from virtlab.core.words import words
 from virtlab.evidence import FACTS
 from virtlab.memory.lockstep import distances, walk
 from virtlab.memory.pages import PAGES, SHIFT, PageSize, leaf_level, smaller
-from virtlab.memory.tlb_kernels import COUNTS, EMPTY, STRUCTURES, Unsigned, curve_kernel, tlb_kernel, walk_kernel
+from virtlab.memory.tlb_kernels import (
+    COUNTS,
+    EMPTY,
+    STRUCTURES,
+    Unsigned,
+    curve_kernel,
+    four_ways_kernel,
+    tlb_kernel,
+    walk_kernel,
+)
 
 _PARTS = ("l1", "l2", "pde", "pdpte", "pml4e", "pml5e", "nested")
 #: Changes of a `Tlb` that leave its TLBs only: each walk then reads every level on both sides.
@@ -177,13 +186,14 @@ def simulate(
     for name, levels in (("guest_levels", guest_levels), ("host_levels", host_levels)):
         if levels not in (4, 5):
             raise ParameterError(f"{name} must be 4 or 5; you gave {levels!r}: x86-64 has no other page tables.")
-    addresses = _addresses(trace, 12 + 9 * guest_levels - 1)
+    addresses = _addresses(trace)
     if not isinstance(warm, int | np.integer) or not 0 <= warm < len(addresses):
         raise ParameterError(
             f"warm must be 0 to {len(addresses) - 1} references; you gave {warm!r}: at least one must be left to count."
         )
     setting = Structures(geometry, guest_page, host_page, int(guest_levels), int(host_levels))
     if geometry.replacement == "lru" and not have_numba():
+        _within(int(addresses.max()), setting.top)
         counts = walk(addresses, int(warm), setting.sets, setting.shifts, *setting.levels)
     else:
         counts = setting.run(addresses, int(warm), _seed(seed))
@@ -208,7 +218,8 @@ def miss_curve(trace: ArrayLike, page: PageSize = "4K", sets: int = 1, most_ways
             f"sets times most_ways must be at most {_MOST_ENTRIES:,}; you gave {sets:,} and {most_ways:,}: "
             "no TLB is so large, and each entry takes memory here."
         )
-    addresses = _addresses(trace, 12 + 9 * 5 - 1)
+    addresses = _addresses(trace)
+    _within(int(addresses.max()), 5)
     if have_numba():
         counts = np.zeros(most_ways + 1, np.int64)
         tags = np.full(sets * most_ways, EMPTY, np.uint64)
@@ -227,7 +238,7 @@ def _page(page: object, name: str) -> None:
         raise ParameterError(f"{name} must be {' or '.join(PAGES)}; you gave {page!r}: x86-64 has no other page size.")
 
 
-def _addresses(trace: ArrayLike, bits: int) -> Unsigned:
+def _addresses(trace: ArrayLike) -> Unsigned:
     """The trace as a read-only contiguous uint64 vector (one type, for which a kernel is compiled once)."""
     array = np.asarray(trace)
     if array.ndim != 1 or array.dtype.kind not in "iu" or array.dtype.itemsize != 8 or len(array) == 0:
@@ -239,13 +250,17 @@ def _addresses(trace: ArrayLike, bits: int) -> Unsigned:
         array = array.astype(array.dtype.newbyteorder("="))
     addresses: Unsigned = np.ascontiguousarray(array).view(np.uint64)
     addresses.flags.writeable = False
-    largest = int(addresses.max())
+    return addresses
+
+
+def _within(largest: int, levels: int) -> None:
+    """Refuses addresses beyond the half of what so many levels reach that programs use."""
+    bits = 12 + 9 * levels - 1
     if largest >> bits:
         raise ParameterError(
             f"trace must hold addresses below 2**{bits}; you gave {largest:#x}: "
             "the page tables reach no further in the half of the address space that programs use."
         )
-    return addresses
 
 
 def _seed(seed: object) -> int:
@@ -295,10 +310,25 @@ class Structures:
         tags[size : size + 2] = state, (1 << 32) - 1
         random = np.uint64(size) if self.tlb.replacement == "random" else None
         walk_in_full = self.host or any(ways for _, ways in self.sets[2:])
+        if not walk_in_full and random is None and self.sets[0][1] == 4 and self.sets[1][1]:
+            return self._four_ways(addresses, warm, tags)
+        _within(int(addresses.max()), self.top)
         kernel = walk_kernel if walk_in_full else tlb_kernel
         for part in (addresses[:warm], addresses[warm:]):
             counts = np.zeros(COUNTS, np.int64)
             kernel(part, geometry, random, tags, counts)
+        return counts
+
+    def _four_ways(self, addresses: Unsigned, warm: int, tags: Unsigned) -> NDArray[np.int64]:
+        (sets1, ways1), (sets2, ways2) = self.sets[:2]
+        first, second = tags[: sets1 * ways1], tags[sets1 * ways1 : sets1 * ways1 + sets2 * ways2]
+        entry, m1, m2, w2 = (np.uint64(x) for x in (self.shifts[0], sets1 - 1, sets2 - 1, ways2))
+        for part in (addresses[:warm], addresses[warm:]):
+            l1_hits, l2_hits, seen = four_ways_kernel(part, entry, m1, m2, w2, first, second)
+            if int(seen) >> (12 + 9 * self.top - 1):
+                _within(int(addresses.max()), self.top)
+        counts = np.zeros(COUNTS, np.int64)
+        counts[0], counts[1], counts[self.top + 1] = l1_hits, l2_hits, len(part) - l1_hits - l2_hits
         return counts
 
     def result(self, counts: NDArray[np.int64], accesses: int) -> TlbResult:

@@ -16,9 +16,10 @@ from virtlab.core.jit import Inlined, jit
 
 Unsigned = NDArray[np.uint64]
 Counts = NDArray[np.int64]
-FOUR = np.uint64(4)
+ONE, FOUR = np.uint64(1), np.uint64(4)
 #: A tag that no address has.
 EMPTY = (1 << 64) - 1
+NOTHING = np.uint64(EMPTY)
 #: The structures in the order of their sets, ways and offsets in the geometry.
 STRUCTURES = (
     "l1", "l2", "pde", "pdpte", "pml4e", "pml5e", "nested", "host_pde", "host_pdpte", "host_pml4e", "host_pml5e",
@@ -69,21 +70,6 @@ def look(tags: Any, first: Any, sets: Any, ways: Any, tag: Any, one: Any, random
                 k += one
             tags[begin] = tag
     return hit
-
-
-@Inlined
-def look_in_four(tags: Any, first: Any, sets: Any, tag: Any, one: Any) -> bool:
-    """As `look` under LRU where sets have four ways: without a branch that depends on the tags."""
-    begin = first + ((tag & sets) << (one + one))
-    second, third = begin + one, begin + one + one
-    fourth = third + one
-    a, b, c, d = tags[begin], tags[second], tags[third], tags[fourth]
-    is_a, is_b, is_c = a == tag, b == tag, c == tag
-    tags[begin] = tag
-    tags[second] = b if is_a else a
-    tags[third] = c if is_a | is_b else b
-    tags[fourth] = d if is_a | is_b | is_c else c
-    return is_a | is_b | is_c | (d == tag)
 
 
 def _example(random: Any) -> tuple[Any, ...]:
@@ -179,8 +165,11 @@ def walk_kernel(
     counts[1] += l2_hits
 
 
-@Inlined
-def _tlbs(trace: Any, geometry: Any, four: Any, random: Any, tags: Any, counts: Any) -> None:
+@jit(lambda: _example(None), lambda: _example(np.uint64(0)))
+def tlb_kernel(
+    trace: Unsigned, geometry: Unsigned, random: np.uint64 | None, tags: Unsigned, counts: Counts
+) -> None:
+    """As `walk_kernel` where a walk has no caches and no second dimension: the TLBs alone, in a shorter loop."""
     one, entry, last = geometry[0], geometry[1], geometry[3]
     m1, w1, f1 = geometry[7], geometry[8], geometry[9]
     m2, w2, f2 = geometry[10], geometry[11], geometry[12]
@@ -191,11 +180,7 @@ def _tlbs(trace: Any, geometry: Any, four: Any, random: Any, tags: Any, counts: 
             l1_hits += 1
             continue
         last = tag
-        if four is not None:
-            hit = look_in_four(tags, f1, m1, tag, one)
-        else:
-            hit = look(tags, f1, m1, w1, tag, one, random)
-        if hit:
+        if look(tags, f1, m1, w1, tag, one, random):
             l1_hits += 1
         elif w2 and look(tags, f2, m2, w2, tag, one, random):
             l2_hits += 1
@@ -206,15 +191,62 @@ def _tlbs(trace: Any, geometry: Any, four: Any, random: Any, tags: Any, counts: 
     counts[geometry[5] + one] += walks
 
 
-@jit(lambda: _example(None), lambda: _example(np.uint64(0)))
-def tlb_kernel(
-    trace: Unsigned, geometry: Unsigned, random: np.uint64 | None, tags: Unsigned, counts: Counts
-) -> None:
-    """As `walk_kernel` where a walk has no caches and no second dimension: the TLBs alone, in a shorter loop."""
-    if random is None and geometry[8] == FOUR:  # decided once: within the loop it would cost a third of the speed
-        _tlbs(trace, geometry, True, None, tags, counts)
-    else:
-        _tlbs(trace, geometry, None, random, tags, counts)
+def _four_ways_example() -> tuple[Any, ...]:
+    trace, tags = np.zeros(0, np.uint64), np.zeros(4, np.uint64)
+    trace.flags.writeable = False
+    return trace, np.uint64(12), np.uint64(0), np.uint64(0), np.uint64(4), tags, tags.copy()
+
+
+@jit(_four_ways_example)
+def four_ways_kernel(
+    trace: Unsigned, entry: np.uint64, m1: np.uint64, m2: np.uint64, w2: np.uint64, first: Unsigned, second: Unsigned
+) -> tuple[int, int, np.uint64]:
+    """The most common of `tlb_kernel`, half as fast again: LRU, a first TLB of four ways, a second of `w2` ways.
+
+    `m1` and `m2` are sets - 1; `first` and `second` the tags, which are changed. Returns L1 hits, L2 hits, and all
+    addresses or-ed together, whose highest bit is that of the largest.
+    """
+    # In arrays that are made here, since the compiler then knows that a store to one changes nothing else.
+    tags, others = np.full(len(first), NOTHING, np.uint64), np.full(len(second), NOTHING, np.uint64)
+    tags[:], others[:] = first, second
+    last, seen = NOTHING, NOTHING - NOTHING
+    l1_hits = l2_hits = 0
+    for i in range(len(trace)):
+        address = trace[i]
+        seen |= address
+        tag = address >> entry
+        if tag == last:
+            l1_hits += 1
+            continue
+        last = tag
+        k = (tag & m1) * FOUR  # no branch here depends on a tag
+        a, b, c, d = tags[k], tags[k + ONE], tags[k + ONE + ONE], tags[k + ONE + ONE + ONE]
+        is_a, is_b, is_c = a == tag, b == tag, c == tag
+        tags[k] = tag
+        tags[k + ONE] = b if is_a else a
+        tags[k + ONE + ONE] = c if is_a | is_b else b
+        tags[k + ONE + ONE + ONE] = d if is_a | is_b | is_c else c
+        if is_a | is_b | is_c | (d == tag):
+            l1_hits += 1
+            continue
+        begin = (tag & m2) * w2
+        before = others[begin]
+        hit = before == tag
+        if not hit:
+            end, k = begin + w2, begin + ONE
+            while k < end:
+                here = others[k]
+                others[k] = before
+                before = here
+                if here == tag:
+                    hit = True
+                    break
+                k += ONE
+            others[begin] = tag
+        if hit:
+            l2_hits += 1
+    first[:], second[:] = tags, others
+    return l1_hits, l2_hits, seen
 
 
 def _curve_example() -> tuple[Any, ...]:
