@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
@@ -69,6 +70,13 @@ class Picture(ABC, Generic[R]):
     @abstractmethod
     def show(self, result: R, kept: R | None = None, prediction: Any = None) -> None:
         """Changes the moving artists to ``result``; ``kept`` is a ghost to compare with; both may be absent."""
+
+    def whole_axes(self) -> Axes:
+        """Bare axes over the whole picture, in its own pixels, from the top left corner (for diagrams)."""
+        axes = self.figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, self.size_px[0]), ylim=(self.size_px[1], 0))
+        axes.axis("off")
+        return axes
 
     def png(self) -> bytes:
         """The picture as it is now."""

@@ -41,9 +41,7 @@ class CoursePicture(Picture[CourseResult]):
     size_px = (1200, 640)
 
     def build(self) -> Sequence[Artist]:
-        self._axes = self.figure.add_axes((0, 0, 1, 1))
-        self._axes.set(xlim=(0, 1200), ylim=(640, 0))
-        self._axes.axis("off")
+        self._axes = self.whole_axes()
         return []
 
     def show(self, result: CourseResult, kept: CourseResult | None = None, prediction: Any = None) -> None:

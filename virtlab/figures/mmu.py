@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.figures.canvas import CUT, Picture
-from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, model_style, place_style
+from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, model_style, place_style, write
 from virtlab.memory.mmu import MmuCost, Technique
 
 #: The causes, and the place whose time each takes.
@@ -57,13 +57,8 @@ class MmuPicture(Picture[MmuResult]):
 
     def build(self) -> Sequence[Artist]:
         look = self.look
-        axes = self.figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, self.size_px[0]), ylim=(self.size_px[1], 0))
-        axes.axis("off")
-
-        def text(x: float, y: float, content: str = "", size: float = SIZE["note"], **more: Any) -> Text:
-            return axes.text(x, y, content, fontsize=size, **{"color": look.ink, "va": "center", **more})
-
+        axes = self.whole_axes()
+        text = partial(write, axes, look)
         ys = {cause: _TOP + _PITCH * (i + 1) for i, cause in enumerate(CAUSES)} | {"total": _TOP}
         bottom = max(ys.values()) + 22
         text(_X["shadow"], 24, words("mmu.title"), SIZE["label"], color=look.faint)
@@ -74,8 +69,10 @@ class MmuPicture(Picture[MmuResult]):
                 axes.plot([x + _WIDTH * i / 2] * 2, [_TOP - 20, bottom], color=look.grid, linewidth=1, zorder=0)
         for cause, y in ys.items():
             name = words("mmu.total") if cause == "total" else words(f"mmu.cause.{cause}")
-            text(_X["shadow"] - 8, y, name, ha="right")
-        self._scale = [text(x + _WIDTH * i / 2, bottom + 12, ha="center") for x in _X.values() for i in (0, 1, 2)]
+            text(_X["shadow"] - 8, y, name, SIZE["note"], ha="right")
+        self._scale = [
+            text(x + _WIDTH * i / 2, bottom + 12, "", SIZE["note"], ha="center") for x in _X.values() for i in (0, 1, 2)
+        ]
         self._bars = {
             (technique, cause): box(axes, x, y - _HEIGHT / 2, 0, _HEIGHT, gid=CUT, **place_style(look, CAUSES[cause]))
             for technique, x in _X.items() for cause, y in ys.items() if cause != "total"
@@ -84,7 +81,9 @@ class MmuPicture(Picture[MmuResult]):
             (technique, place): box(axes, x, _TOP - _HEIGHT / 2, 0, _HEIGHT, gid=CUT, **place_style(look, place))
             for technique, x in _X.items() for place in ("guest", "kvm")
         }  # fmt: skip
-        self._values = {(technique, cause): text(x, y) for technique, x in _X.items() for cause, y in ys.items()}
+        self._values = {
+            (technique, cause): text(x, y, "", SIZE["note"]) for technique, x in _X.items() for cause, y in ys.items()
+        }
         self._were = {technique: axes.plot([], [], **ghost_style(look))[0] for technique in _X}
 
         chart = self.figure.add_axes((0.745, 0.2, 0.235, 0.63))

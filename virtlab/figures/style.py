@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 Theme = Literal["light", "dark"]
 
@@ -113,6 +114,13 @@ def box(axes: Axes, x: float, y: float, width: float, height: float, **style: An
     added = Rectangle((x, y), width, height, **style)
     axes.add_patch(added)
     return added
+
+
+def write(
+    axes: Axes, look: Look, x: float, y: float, content: str = "", size: float = SIZE["tick"], **more: Any
+) -> Text:
+    """Adds a text in ink, centred on the height ``y``, and returns it."""
+    return axes.text(x, y, content, fontsize=size, **{"color": look.ink, "va": "center", **more})
 
 
 def legend(axes: Axes, look: Look, handles: Sequence[Artist], labels: list[str], **more: Any) -> None:

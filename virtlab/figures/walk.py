@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -13,7 +14,7 @@ from matplotlib.text import Text
 
 from virtlab.core.words import say, words
 from virtlab.figures.canvas import CUT, Picture
-from virtlab.figures.style import SIZE, Look, box, ghost_style, legend, place_style
+from virtlab.figures.style import SIZE, Look, box, ghost_style, legend, place_style, write
 from virtlab.memory.pages import ENTRY
 from virtlab.memory.walk import Reference, Walk
 
@@ -62,13 +63,8 @@ class WalkPicture(Picture[WalkResult]):
 
     def build(self) -> Sequence[Artist]:
         look = self.look
-        axes = self.figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, self.size_px[0]), ylim=(self.size_px[1], 0))
-        axes.axis("off")
-
-        def text(x: float, y: float, size: float, **more: Any) -> Text:
-            return axes.text(x, y, "", fontsize=size, **{"color": look.ink, "va": "center", **more})
-
+        axes = self.whole_axes()
+        text = partial(write, axes, look)
         axes.plot([_PANEL, 1030], [262, 262], color=look.grid, linewidth=1.2)
         handles = [Patch(**place_style(look, "guest")), Patch(**place_style(look, "kvm")),
                    Patch(facecolor=look.paper, edgecolor=look.faint, linewidth=0.8)]  # fmt: skip
@@ -86,22 +82,22 @@ class WalkPicture(Picture[WalkResult]):
                 x, y = _X[column], _Y[row]
                 at = column, row
                 self._cells[at] = box(axes, x - _CELL[0] / 2, y - _CELL[1] / 2, *_CELL, gid=CUT)
-                self._numbers[at] = text(x, y, SIZE["title"], ha="center", bbox=clear)
-                self._reasons[at] = text(x, y, SIZE["note"], ha="center", color=look.faint)
+                self._numbers[at] = text(x, y, "", SIZE["title"], ha="center", bbox=clear)
+                self._reasons[at] = text(x, y, "", SIZE["note"], ha="center", color=look.faint)
         self._data = box(axes, _X[0] - _CELL[0] / 2, _Y[0] - _CELL[1] / 2, *_CELL, facecolor=look.paper,
                          edgecolor=look.ink, linewidth=1.5)  # fmt: skip
-        self._data_text = text(_X[0], _Y[0], SIZE["tick"], ha="center")
+        self._data_text = text(_X[0], _Y[0], "", SIZE["tick"], ha="center")
         self._frame = box(axes, 0, 0, _CELL[0] + 10, _CELL[1] + 10, fill=False, edgecolor=look.ink, linewidth=3.5)
         self._ghost = axes.plot([], [], **ghost_style(look))[0]
-        self._across = text(_X[1] + 32, 0, SIZE["tick"], ha="right", color=look.faint)
-        self._heads = {c: text(_X[c], 75, SIZE["tick"], ha="center") for c in COLUMNS}
-        self._sides = {r: text(118, _Y[r], SIZE["tick"], ha="right") for r in ROWS}
-        self._count = text(_PANEL, 34, _BIG)
-        self._bill = [text(_PANEL, y, SIZE["tick"]) for y in (70, 98, 124, 150, 186)]
-        self._kept = text(_PANEL, 222, SIZE["tick"], color=look.faint)
-        self._at = text(_PANEL, 294, SIZE["label"], color=look.faint)
-        self._entry = text(_PANEL, 332, _BIG)
-        self._lines = [text(_PANEL, y, SIZE["tick"]) for y in (370, 396, 422, 448)]
+        self._across = text(_X[1] + 32, 0, "", SIZE["tick"], ha="right", color=look.faint)
+        self._heads = {c: text(_X[c], 75, "", SIZE["tick"], ha="center") for c in COLUMNS}
+        self._sides = {r: text(118, _Y[r], "", SIZE["tick"], ha="right") for r in ROWS}
+        self._count = text(_PANEL, 34, "", _BIG)
+        self._bill = [text(_PANEL, y, "", SIZE["tick"]) for y in (70, 98, 124, 150, 186)]
+        self._kept = text(_PANEL, 222, "", SIZE["tick"], color=look.faint)
+        self._at = text(_PANEL, 294, "", SIZE["label"], color=look.faint)
+        self._entry = text(_PANEL, 332, "", _BIG)
+        self._lines = [text(_PANEL, y, "", SIZE["tick"]) for y in (370, 396, 422, 448)]
         return [self._path, *self._cells.values(), self._data, self._ghost, self._frame, *self._numbers.values(),
                 *self._reasons.values(), self._data_text, self._across, *self._heads.values(), *self._sides.values(),
                 self._count, *self._bill, self._kept, self._at, self._entry, *self._lines]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -14,7 +15,7 @@ from matplotlib.text import Text
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.figures.canvas import Picture
-from virtlab.figures.style import SIZE, box, ghost_style, legend, place_style
+from virtlab.figures.style import SIZE, box, ghost_style, legend, place_style, write
 
 PLACE = {"guest": "guest", "host": "kvm"}
 #: Rows of entries that are shown by name, for each side, and how many more there may be: the rest of each table.
@@ -82,13 +83,8 @@ class WalkCostPicture(Picture[WalkCostResult]):
 
     def build(self) -> Sequence[Artist]:
         look = self.look
-        axes = self.figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, self.size_px[0]), ylim=(self.size_px[1], 0))
-        axes.axis("off")
-
-        def text(x: float, y: float, content: str = "", size: float = SIZE["tick"], **more: Any) -> Text:
-            return axes.text(x, y, content, fontsize=size, **{"color": look.ink, "va": "center", **more})
-
+        axes = self.whole_axes()
+        text = partial(write, axes, look)
         for x, key, side in ((_NAME, "entry", "right"), (_READS, "reads", "center"), (_SIZE, "table", "right"),
                              (_FOUND, "found", "left"), (_BAR, "cycles", "left")):  # fmt: skip
             text(x, 34, words(f"walk_cost.{key}"), SIZE["label"], color=look.faint, ha=side)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from matplotlib.artist import Artist
@@ -13,7 +14,7 @@ from matplotlib.text import Text
 
 from virtlab.core.words import say, words
 from virtlab.figures.canvas import Picture
-from virtlab.figures.style import SIZE, Look, box, ghost_style, place_style
+from virtlab.figures.style import SIZE, Look, box, ghost_style, place_style, write
 from virtlab.memory.pages import PAGES, PageSize
 
 Side = tuple[Literal[4, 5], PageSize]  # levels and page
@@ -49,13 +50,8 @@ class WalkMapPicture(Picture[WalkMapResult]):
 
     def build(self) -> Sequence[Artist]:
         look = self.look
-        axes = self.figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, self.size_px[0]), ylim=(self.size_px[1], 0))
-        axes.axis("off")
-
-        def text(x: float, y: float, content: str = "", size: float = SIZE["tick"], **more: Any) -> Text:
-            return axes.text(x, y, content, fontsize=size, **{"color": look.ink, "va": "center", **more})
-
+        axes = self.whole_axes()
+        text = partial(write, axes, look)
         half = _CELL[0] / 2
         text(_NATIVE_X + half, 40, words("walk_map.native"), color=look.faint, ha="center")
         for levels in (4, 5):
