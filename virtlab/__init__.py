@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from virtlab import evidence as evidence
     from virtlab import labs as labs
     from virtlab import lessons as lessons
+    from virtlab import machine as machine
     from virtlab import memory as memory
     from virtlab import paths as paths
+    from virtlab import virtio as virtio
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "cloud", "evidence", "labs", "lessons", "memory", "paths"]
+__all__ = ["__version__", "cloud", "evidence", "labs", "lessons", "machine", "memory", "paths", "virtio"]
 
 
 def __getattr__(name: str) -> Any:
