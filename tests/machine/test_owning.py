@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from tests.machine.leftovers import alive, interrupted_after, nothing_left
 from virtlab.machine.owning import MachineError, Owner, descriptor, end, folder, start
 
 pytestmark = pytest.mark.machine
@@ -30,13 +30,6 @@ class Sleeper(Owner):
 
     def things(self):
         return self.process.pid, self.folder, self.read
-
-
-def alive(pid):
-    """Whether a process runs; one that ended and was not waited for does not."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    return False
 
 
 def gone(pid, path, fd):
@@ -90,6 +83,7 @@ def test_a_program_that_will_not_end_is_killed():
 
 STARTER = """
 import contextlib, subprocess, sys
+from tests.machine.leftovers import alive, interrupted_after, nothing_left
 from virtlab.machine.owning import start
 held = contextlib.ExitStack()
 sleep = [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60)"]
@@ -119,6 +113,13 @@ def test_an_interrupt_of_our_group_is_for_us_alone():
     """Jupyter sends its interrupts to the whole process group of a kernel."""
     with Sleeper() as sleeper:
         assert os.getpgid(sleeper.process.pid) != os.getpgid(0)
+
+
+@linux
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.002, 0.005, 0.01])
+def test_an_interrupt_at_any_moment_of_a_start_leaves_nothing(delay):
+    with nothing_left(), interrupted_after(delay), Sleeper():
+        time.sleep(10)
 
 
 @linux

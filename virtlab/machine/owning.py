@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -74,10 +76,27 @@ def start(
         line = [sys.executable, "-I", "-S", launcher, str(os.getpid()), path, *command[1:]]
     else:
         line = [path, *command[1:]]
-    process = subprocess.Popen(line, pass_fds=pass_fds, stdin=stdin, stdout=stdout, stderr=stderr, env=environ,
-                               start_new_session=True, bufsize=0)  # fmt: skip
-    held.callback(end, process)
+    with _uninterrupted():  # between the fork and the next line, nobody would know of the child
+        process = subprocess.Popen(line, pass_fds=pass_fds, stdin=stdin, stdout=stdout, stderr=stderr, env=environ,
+                                   start_new_session=True, bufsize=0)  # fmt: skip
+        held.callback(end, process)
     return process
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Puts an interrupt off until the end. (Python handles signals in the main thread alone.)"""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    late: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: late.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if late:
+            signal.raise_signal(signal.SIGINT)
 
 
 def end(process: subprocess.Popen[bytes], seconds: float = _PATIENCE_SECONDS) -> int:

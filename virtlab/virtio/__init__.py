@@ -3,15 +3,24 @@
 from virtlab.virtio.chain import Chain, Element, RingError, Used
 from virtlab.virtio.events import need_event, need_event_packed
 from virtlab.virtio.explorer import NOTIFICATION_BARRIERS, Found, explore
-from virtlab.virtio.layout import Feature, Field, Layout, PackedLayout, SplitLayout, align_as_printed, legacy_bytes
+from virtlab.virtio.layout import (
+    NO_FEATURES,
+    Feature,
+    Field,
+    Layout,
+    PackedLayout,
+    SplitLayout,
+    align_as_printed,
+    legacy_bytes,
+)
 from virtlab.virtio.memory import Accesses, Arena, GuestAddressError, GuestMemory, LocalMemory, MappedMemory, Region
 from virtlab.virtio.packed import PackedDevice, PackedDriver
 from virtlab.virtio.sides import Device, Driver
 from virtlab.virtio.split import SplitDevice, SplitDriver
 
 __all__ = [
-    "NOTIFICATION_BARRIERS", "Accesses", "Arena", "Chain", "Device", "Driver", "Element", "Feature", "Field", "Found",
-    "GuestAddressError", "GuestMemory", "Layout", "LocalMemory", "MappedMemory", "PackedDevice", "PackedDriver",
-    "PackedLayout", "Region", "RingError", "SplitDevice", "SplitDriver", "SplitLayout", "Used", "align_as_printed",
-    "explore", "legacy_bytes", "need_event", "need_event_packed",
+    "NOTIFICATION_BARRIERS", "NO_FEATURES", "Accesses", "Arena", "Chain", "Device", "Driver", "Element", "Feature",
+    "Field", "Found", "GuestAddressError", "GuestMemory", "Layout", "LocalMemory", "MappedMemory", "PackedDevice",
+    "PackedDriver", "PackedLayout", "Region", "RingError", "SplitDevice", "SplitDriver", "SplitLayout", "Used",
+    "align_as_printed", "explore", "legacy_bytes", "need_event", "need_event_packed",
 ]  # fmt: skip

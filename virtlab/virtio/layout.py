@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from virtlab.core.words import say
 from virtlab.virtio.memory import Arena, GuestMemory
@@ -91,7 +91,7 @@ class Layout:
         return sum(cls.part_bytes(size))
 
     @classmethod
-    def place(cls, size: int, arena: Arena) -> Layout:
+    def place(cls, size: int, arena: Arena) -> Self:
         """A ring in fresh memory of ``arena``."""
         cls.check_size(size)
         desc, driver, device = (arena.take(b, a) for b, a in zip(cls.part_bytes(size), cls.ALIGN, strict=True))

@@ -123,16 +123,18 @@ class MappedMemory(GuestMemory):
     def __init__(self, regions: Iterable[Region]) -> None:
         super().__init__()
         self._regions: list[tuple[int, int, memoryview, memoryview]] = []
-        end = 0
-        for region in sorted(regions, key=lambda r: r.start):
+        ordered, end = sorted(regions, key=lambda r: r.start), 0
+        for region in ordered:  # all of them first: whoever is refused keeps no view of any
+            held = memoryview(region.buffer).nbytes - region.offset
+            if not 0 < region.size <= held or region.size % 2 or region.offset < 0:
+                raise ValueError(say("virtio.region", size=region.size, held=held))
             if region.start < end:
                 raise ValueError(say("virtio.overlap", address=f"{region.start:#x}"))
             end = region.start + region.size
+        for region in ordered:
             whole = memoryview(region.buffer).cast("B")
             view = whole[region.offset : region.offset + region.size]
-            if len(view) != region.size or region.size <= 0 or region.size % 2:
-                raise ValueError(say("virtio.region", size=region.size, held=len(view)))
-            self._regions.append((region.start, end, view, view.cast("H")))
+            self._regions.append((region.start, region.start + region.size, view, view.cast("H")))
 
     def release(self) -> None:
         """Forgets all memory, so that its mapping can be closed; every later access raises GuestAddressError."""

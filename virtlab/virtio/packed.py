@@ -197,7 +197,6 @@ class PackedDevice(Device):
 
     @property
     def next_avail(self) -> int:
-        """The place of the next buffer to pop, with the wrap counter in bit 15 (what GET_VRING_BASE asks for)."""
         return self._next.word
 
     def _is_available(self) -> bool:

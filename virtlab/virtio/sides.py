@@ -97,7 +97,7 @@ class Driver(_Side, ABC):
 
     @abstractmethod
     def take(self) -> list[Used]:
-        """All buffers that came back since the last time. Raises RingError for a device that breaks the rules."""
+        """All buffers that came back since the last time; their ids are free again. Raises RingError for a liar."""
 
     @abstractmethod
     def calls(self, after: int | None = 1) -> bool:
@@ -120,6 +120,11 @@ class Device(_Side, ABC):
 
     It trusts nothing that it reads: every address, length, flag and index is held to the rules before it is used.
     """
+
+    @property
+    @abstractmethod
+    def next_avail(self) -> int:
+        """Where the next buffer will be popped, as a ``start`` takes it: a ring can go on from there."""
 
     @abstractmethod
     def pop(self) -> Chain | None:

@@ -142,7 +142,6 @@ class SplitDevice(Device):
 
     @property
     def next_avail(self) -> int:
-        """The index of the next buffer to pop (what GET_VRING_BASE asks for)."""
         return self._avail
 
     @guarded

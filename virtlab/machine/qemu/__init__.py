@@ -1,0 +1,1 @@
+"""Real devices of a real QEMU, driven from Python."""
