@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from virtlab.core.words import words
-from virtlab.machine import Host, look
+from virtlab.machine import Host, available, look
 from virtlab.machine.presence import RUNGS
 
 INTEL = {"proc/modules": "kvm_intel 1 0\nkvm 1 1\n", "proc/cpuinfo": "processor : 0\nflags\t: fpu vmx\n"}
@@ -51,7 +51,7 @@ def test_the_report_says_what_a_missing_rung_unlocks_and_how_to_get_it(bare):
     report = look(bare).text()
     for f in look(bare).found:
         assert f.unlocks in report and f.get("Linux") in report
-    assert report.count(words("doctor.later")) == 6
+    assert report.count(words("doctor.later")) == 3
 
 
 @pytest.mark.parametrize("system", ["Linux", "Darwin", "Windows"])
@@ -167,9 +167,24 @@ def test_huge_pages_must_be_free(bare, tmp_path, free, present):
 
 
 @pytest.mark.parametrize("place", ["boot", "home/.cache/virtlab/guest/boot"])
-def test_a_guest_kernel_is_found(bare, tmp_path, place):
+def test_a_guest_kernel_with_its_modules_and_a_busybox_is_found(bare, tmp_path, place):
     put(tmp_path, **{f"{place}/vmlinuz-6.1.0-cloud-amd64": "x"})
-    assert look(bare)["guest-kernel"].present
+    assert not look(bare)["guest-kernel"].present
+    put(tmp_path, **{f"{place}/../lib/modules/6.1.0-cloud-amd64/modules.builtin": ""})
+    assert "busybox" in look(bare)["guest-kernel"].detail
+    assert look(replace(bare, environ=program(tmp_path, "busybox")))["guest-kernel"].present
+
+
+def test_the_ladder_counts_its_rungs_without_a_gap(bare, tmp_path):
+    assert available(bare).level == -1
+    python = replace(bare, installed=lambda name: "1", first_line=lambda command: "7.2")
+    assert available(python).level == 0 and "qemu" not in available(python)
+    qemu = replace(python, environ=program(tmp_path, "qemu-system-x86_64"))
+    assert "qemu" in available(qemu) and available(qemu).level == 0, "the storage daemon is missing in between"
+    program(tmp_path, "qemu-storage-daemon")
+    assert available(qemu).level == 2 and "Not here" in str(available(qemu))
+    with pytest.raises(KeyError, match="guest-kernel"):
+        assert "toaster" in available(bare)
 
 
 def test_a_rung_that_breaks_is_reported_and_nothing_is_raised(bare):
@@ -183,11 +198,14 @@ def test_a_rung_that_breaks_is_reported_and_nothing_is_raised(bare):
 
 def test_the_summary_names_only_what_is_used_today(bare):
     summary = look(bare).summary()
-    assert look(bare)["jupyterlab"].title in summary and look(bare)["qemu"].title not in summary
+    assert look(bare)["jupyterlab"].title in summary and look(bare)["kvm"].title not in summary
 
 
 def test_a_computer_with_all_of_today_is_told_so(bare, tmp_path):
-    host = replace(bare, installed=lambda name: "1", environ=program(tmp_path, "chromium"))
+    for name in ("qemu-system-x86_64", "qemu-storage-daemon", "busybox", "chromium"):
+        environ = program(tmp_path, name)
+    put(tmp_path, **{"boot/vmlinuz-6.1": "x", "lib/modules/6.1/modules.builtin": ""})
+    host = replace(bare, installed=lambda name: "1", environ=environ, first_line=lambda command: "7.2")
     assert look(host).summary() == words("doctor.complete")
 
 

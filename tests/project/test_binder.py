@@ -34,7 +34,7 @@ PYTHON = (BINDER / "runtime.txt").read_text(encoding="utf-8").strip()  # python-
 
 def test_binder_holds_what_repo2docker_reads_and_the_settings():
     assert {path.name for path in BINDER.iterdir()} == {
-        "requirements.txt", "runtime.txt", "postBuild", "start", "overrides.json"}
+        "apt.txt", "requirements.txt", "runtime.txt", "postBuild", "start", "overrides.json"}
     assert not (ROOT / ".binder").exists(), "repo2docker refuses both"
     assert not (ROOT / "Dockerfile").exists() and not (BINDER / "environment.yml").exists(), "they would win"
 

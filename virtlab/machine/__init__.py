@@ -8,23 +8,45 @@ from typing import TYPE_CHECKING, Any
 from virtlab.machine.presence import Found, Host, Presence, look
 
 if TYPE_CHECKING:
+    from virtlab.machine import kvm as kvm
+    from virtlab.machine.guest import Guest, boot_guest, find_kernel
+    from virtlab.machine.inner import EXPERIMENTS, InnerKvm, inner_kvm, recorded_inner_kvm
     from virtlab.machine.measured import Facts, Measured, Quantity, recorded, recorded_pages
+    from virtlab.machine.owning import MachineError
     from virtlab.machine.pages import measure_pages
+    from virtlab.machine.presence import Available, available
     from virtlab.machine.probes import measure
+    from virtlab.machine.qemu.disks import VirtioBlk, ide_read, register_accesses
+    from virtlab.machine.qemu.net import VirtioNet
+    from virtlab.machine.qemu.process import Qemu
+    from virtlab.machine.qemu.trace import Timeline, timeline
+    from virtlab.machine.vhost.backend import in_thread
+    from virtlab.machine.vhost.blk import BlkBackend
+    from virtlab.machine.vhost.disks import VhostBlk
 
-# `virtlab doctor` must work where NumPy does not: only what measures needs it.
+# `virtlab doctor` must work where NumPy does not, and most of this needs Linux: each is imported at first use.
 _WHERE = {
     **dict.fromkeys(("Facts", "Measured", "Quantity", "recorded", "recorded_pages"), "measured"),
-    "measure": "probes", "measure_pages": "pages",
+    **dict.fromkeys(("Guest", "boot_guest", "find_kernel"), "guest"),
+    **dict.fromkeys(("EXPERIMENTS", "InnerKvm", "inner_kvm", "recorded_inner_kvm"), "inner"),
+    **dict.fromkeys(("VirtioBlk", "ide_read", "register_accesses"), "qemu.disks"),
+    **dict.fromkeys(("Timeline", "timeline"), "qemu.trace"),
+    **dict.fromkeys(("Available", "available"), "presence"),
+    "measure": "probes", "measure_pages": "pages", "MachineError": "owning", "Qemu": "qemu.process",
+    "VirtioNet": "qemu.net", "in_thread": "vhost.backend", "BlkBackend": "vhost.blk", "VhostBlk": "vhost.disks",
 }  # fmt: skip
 
 __all__ = [
-    "Facts", "Found", "Host", "Measured", "Presence", "Quantity", "look", "measure", "measure_pages", "recorded",
-    "recorded_pages",
+    "EXPERIMENTS", "Available", "BlkBackend", "Facts", "Found", "Guest", "Host", "InnerKvm", "MachineError", "Measured",
+    "Presence", "Quantity", "Qemu", "Timeline", "VhostBlk", "VirtioBlk", "VirtioNet", "available", "boot_guest",
+    "find_kernel", "ide_read", "in_thread", "inner_kvm", "kvm", "look", "measure", "measure_pages", "recorded",
+    "recorded_inner_kvm", "recorded_pages", "register_accesses", "timeline",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
+    if name == "kvm":
+        return importlib.import_module("virtlab.machine.kvm")
     if name in _WHERE:
         return getattr(importlib.import_module(f"virtlab.machine.{_WHERE[name]}"), name)
     raise AttributeError(f"virtlab.machine has no '{name}'; it has {', '.join(__all__)}")

@@ -218,11 +218,15 @@ def _program(name: str) -> Callable[[Host], tuple[bool, str]]:
 
 
 def _guest_kernel(host: Host) -> tuple[bool, str]:
-    images = [image for top in (host.root, host.home / GUEST) for image in sorted((top / "boot").glob("vmlinuz-*"))]
-    if not images:
-        return False, _why("no_image")
-    readable = [image for image in images if os.access(image, os.R_OK)]
-    return (True, str(readable[-1])) if readable else (False, _why("forbidden", name=str(images[-1])))
+    from virtlab.machine.guest.kernel import find_kernel  # which knows this module
+    from virtlab.machine.owning import MachineError
+
+    try:
+        kernel = find_kernel(host)
+    except MachineError as error:
+        return False, str(error)
+    busybox = host.which("busybox")
+    return (False, _why("program", name="busybox")) if busybox is None else (True, f"{kernel.image}, {busybox}")
 
 
 def _kvm(host: Host) -> tuple[bool, str]:
@@ -277,3 +281,36 @@ RUNGS: Mapping[str, Callable[[Host], tuple[bool, str]]] = {
     "kvm": _kvm,
     "hardware-kvm": _hardware_kvm,
 }
+
+#: The rungs of the third witness, each of which shows more: no notebook needs one, and all say what they show without.
+LADDER = ("python", "storage-daemon", "qemu", "guest-kernel", "kvm", "hardware-kvm")
+
+
+@dataclass(frozen=True, repr=False)
+class Available:
+    """Which rungs of the ladder this computer has. ``"qemu" in available()`` asks for one."""
+
+    rungs: tuple[str, ...]
+
+    def __contains__(self, rung: object) -> bool:
+        if rung not in LADDER:
+            raise KeyError(say("doctor.no_rung", rung=rung, known=", ".join(LADDER)))
+        return rung in self.rungs
+
+    @property
+    def level(self) -> int:
+        """How far up the ladder goes without a gap: 0 is Python only, 5 hardware KVM; -1 is not even Python."""
+        return next((n for n, rung in enumerate(LADDER) if rung not in self.rungs), len(LADDER)) - 1
+
+    def __str__(self) -> str:
+        have = [str(words(f"doctor.{rung}.title")) for rung in self.rungs]
+        lack = [str(words(f"doctor.{rung}.title")) for rung in LADDER if rung not in self.rungs]
+        return say("doctor.ladder", have=", ".join(have) or "-", lack=", ".join(lack) or "-")
+
+    __repr__ = __str__
+
+
+def available(host: Host | None = None) -> Available:
+    """The rungs that are there; each is looked at once, and nothing is raised."""
+    found = look(host)
+    return Available(tuple(rung for rung in LADDER if found[rung].present))
