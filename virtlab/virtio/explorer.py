@@ -9,6 +9,7 @@ Loads are not reordered here: what ``rmb`` is for cannot be shown.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -88,6 +89,16 @@ class _Stepping(GuestMemory):
             self.ask(step)
 
 
+class Line(NamedTuple):
+    """One step of a schedule in words. ``kind`` is that of the step, or "store_seen" for a store that was seen at once;
+    ``name`` says what is loaded or stored."""
+
+    side: Side
+    what: str
+    kind: str
+    name: str
+
+
 @dataclass(frozen=True)
 class Found:
     """What exploring every interleaving found. ``schedule`` is the shortest one that loses a wake-up, if any does."""
@@ -95,12 +106,12 @@ class Found:
     states: int
     lost: bool
     fault: str
-    schedule: tuple[tuple[Side, str], ...]
+    schedule: tuple[Line, ...]
 
     def __str__(self) -> str:
         key = "fault" if self.fault else "lost" if self.lost else "safe"
         head = say(f"virtio.explorer.{key}", states=f"{self.states:,}", steps=len(self.schedule), fault=self.fault)
-        return "\n".join([head, *(f"{n:3}  {side:6}  {what}" for n, (side, what) in enumerate(self.schedule, 1))])
+        return "\n".join([head, *(f"{n:3}  {line.side:6}  {line.what}" for n, line in enumerate(self.schedule, 1))])
 
     __repr__ = __str__
 
@@ -112,9 +123,10 @@ class _State(NamedTuple):
     told: tuple[bool, bool]  # whether a notification waits for this side
 
 
+@functools.lru_cache(maxsize=256)
 def explore(
     packed: bool = False, features: Feature = NO_FEATURES, buffers: int = 2, size: int = 2,
-    without: Collection[str] = (), order: Order = "tso", batch: int = 1, start: int | None = None,
+    without: tuple[str, ...] = (), order: Order = "tso", batch: int = 1, start: int | None = None,
 ) -> Found:  # fmt: skip
     """All interleavings of a driver that offers ``buffers`` and waits for each, and a device that serves and sleeps.
 
@@ -195,8 +207,10 @@ class _Explorer:
                 added += 1
             if driver.publish():
                 memory.ask(Step("notify"))
-            taken = len(driver.take())
-            back += taken
+            taken = driver.take()
+            if any(used.written != 1 for used in taken):
+                raise RingError("stale")
+            back += len(taken)
             if not taken and back < self.buffers:
                 if not driver.calls():
                     memory.ask(Step("sleep"))
@@ -208,7 +222,7 @@ class _Explorer:
         device.kicks(False)
         while served < self.buffers:
             while (chain := device.pop()) is not None:
-                device.push(chain)
+                device.push(chain, 1)
                 served += 1
                 if served % self.batch == 0 and device.publish():
                     memory.ask(Step("notify"))
@@ -269,9 +283,10 @@ class _Explorer:
             for n in self._seeable(state.stores[side]):
                 moves.append(self._seen(state, side, n))
             step = self._step(side, state.programs[side])
-            after = self._made(state, side, step)
-            if after is not None:
-                moves.append((after, side, step))
+            made = self._made(state, side, step)
+            if made is not None:
+                after, result = made
+                moves.append((after, side, step._replace(data=result) if step.kind == "load" else step))
         return moves
 
     def _seeable(self, stores: tuple[Step, ...]) -> list[int]:
@@ -294,8 +309,8 @@ class _Explorer:
         memory = state.memory[: store.address] + store.data + state.memory[store.address + store.size :]
         return state._replace(memory=memory, stores=_put(state.stores, side, left)), side, store._replace(kind="seen")
 
-    def _made(self, state: _State, side: int, step: Step) -> _State | None:
-        """The state after one side's next step; None while it cannot go on."""
+    def _made(self, state: _State, side: int, step: Step) -> tuple[_State, bytes] | None:
+        """The state after one side's next step, and what it loaded; None while it cannot go on."""
         stores, result = state.stores[side], b""
         told = state.told
         match step.kind:
@@ -321,11 +336,10 @@ class _Explorer:
                             seen[store.address + n - step.address] = byte
                 result = bytes(seen)
         node = self._after(side, state.programs[side], result)
-        return state._replace(
-            programs=_put(state.programs, side, node), stores=_put(state.stores, side, stores), told=told
-        )
+        programs = _put(state.programs, side, node)
+        return state._replace(programs=programs, stores=_put(state.stores, side, stores), told=told), result
 
-    def _schedule(self, parents: _Parents, state: _State) -> tuple[tuple[Side, str], ...]:
+    def _schedule(self, parents: _Parents, state: _State) -> tuple[Line, ...]:
         """The way to a state, in words. A store that is seen at once is one line."""
         steps: list[tuple[int, Step]] = []
         at = parents[state]
@@ -334,7 +348,7 @@ class _Explorer:
             steps.append((side, step))
             at = parents[before]
         steps.reverse()
-        lines: list[tuple[Side, str]] = []
+        lines: list[Line] = []
         for n, (side, step) in enumerate(steps):
             seen = step._replace(kind="seen")
             if step.kind == "store" and steps[n + 1 : n + 2] == [(side, seen)]:
@@ -342,7 +356,8 @@ class _Explorer:
             at_once = step.kind == "seen" and n > 0 and steps[n - 1] == (side, step._replace(kind="store"))
             key = "store_seen" if at_once else step.kind
             name, value = self.world.name(step.address), _value(step.data)
-            lines.append((SIDES[side], say(f"virtio.explorer.{key}", name=name, value=value, where=step.where)))
+            what = say(f"virtio.explorer.{key}", name=name, value=value, where=step.where)
+            lines.append(Line(SIDES[side], what, key, name))
         return tuple(lines)
 
 
