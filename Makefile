@@ -7,7 +7,8 @@ PYTEST  = $(PY) -m pytest $(ARGS)
 NBVAL   = --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
           --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
-.PHONY: help lab test test-units test-without-numba test-notebooks notebooks bench peers soak lint lock setup clean distclean
+.PHONY: help lab test test-units test-without-numba test-notebooks notebooks bench peers soak soak-tests soak-machine \
+        lint lock setup clean distclean
 
 help:
 	@echo 'make lab        open the course in JupyterLab'
@@ -45,9 +46,16 @@ bench: setup
 peers: setup
 	$(PY) -m pip install --quiet --require-hashes --no-deps -r bench/peers.txt
 
+soak: soak-tests soak-machine
+
 # What is marked soak, and every property test once more, with many examples that differ from night to night.
-soak: setup
+soak-tests: setup
 	$(PYTEST) -m "soak or hypothesis" --hypothesis-profile=soak tests
+
+# What drives QEMU, KVM or another process, twenty times: one failure in twenty is one too many.
+soak-machine: setup
+	for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
+	  echo "machine tests, round $$n of 20"; $(PYTEST) -q -m machine tests/machine tests/virtio || exit 1; done
 
 lint: setup
 	$(PY) -m ruff check

@@ -104,15 +104,14 @@ def claims(claim: str) -> int:
 
 def measure(what: str | None) -> int:
     """Measures this computer and prints the result, and a recorded one below it where something is missing."""
-    from virtlab import machine
+    from virtlab.machine.probing import PROBES, RECORDINGS
 
-    probes = {"costs": (machine.measure, machine.recorded), "pages": (machine.measure_pages, machine.recorded_pages)}
     tables = []
-    for here, kept in [probes[what]] if what else probes.values():
-        measured = here()
+    for name in [what] if what else PROBES:
+        measured = PROBES[name]()
         tables.append(measured)
         if not all(q.present for q in measured.quantities):
-            tables.append(kept())
+            tables.append(RECORDINGS[name]())
     print("\n\n".join(map(str, tables)))
     return 0
 
@@ -153,6 +152,8 @@ def _run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from virtlab.machine import PROBE_NAMES
+
     text = words("doctor.cli")
     parser = argparse.ArgumentParser(prog="virtlab", description=text["about"])
     parser.add_argument("--version", action="version", version=f"virtlab {__version__}")
@@ -165,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     of_claims = commands.add_parser("claims", help=text["claims"], description=text["claims"])
     of_claims.add_argument("claim", nargs="?", default="", metavar="id", help=text["claims_id"])
     measures = commands.add_parser("measure", help=text["measure"], description=text["measure"])
-    measures.add_argument("what", nargs="?", choices=("costs", "pages"), help=text["measure_what"])
+    measures.add_argument("what", nargs="?", choices=PROBE_NAMES, help=text["measure_what"])
     return parser
 
 

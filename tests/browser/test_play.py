@@ -6,7 +6,7 @@ from virtlab.core.words import words
 def test_a_walk_is_played_from_the_keyboard_and_stopped(notebook_page, write_notebook):
     code = "from virtlab.labs import WalkLab\nlab = WalkLab()\nlab._player.interval = 100\nlab"
     lab = open_lab(notebook_page, write_notebook, code)
-    button = lab.get_by_role("button", name=words("walk.play"))
+    button = lab.get_by_role("button", name=words("lab.play"))
     button.focus()
     notebook_page.page.keyboard.press("Space")
     until(lambda: notebook_page.kernel("lab.step") >= 3)
@@ -20,7 +20,7 @@ def test_a_walk_is_played_from_the_keyboard_and_stopped(notebook_page, write_not
 def test_a_walk_that_is_played_stops_at_its_end(notebook_page, write_notebook):
     code = "from virtlab.labs import WalkLab\nlab = WalkLab(guest_cache='PDE')\nlab._player.interval = 50\nlab"
     lab = open_lab(notebook_page, write_notebook, code)
-    button = lab.get_by_role("button", name=words("walk.play"))
+    button = lab.get_by_role("button", name=words("lab.play"))
     button.click()
     until(lambda: notebook_page.kernel("lab.step") == 5 and not notebook_page.kernel("lab._player.playing"))
     assert button.get_attribute("aria-pressed") in (None, "false")

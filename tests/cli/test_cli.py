@@ -11,6 +11,7 @@ from virtlab import __version__, cli, machine
 from virtlab.cloud import judges
 from virtlab.core.words import words
 from virtlab.evidence import CLAIMS, FACTS
+from virtlab.machine import probing
 
 
 def program(*arguments, **environ):
@@ -145,28 +146,28 @@ def test_an_unknown_claim_names_the_known_ones(capsys):
 @pytest.fixture
 def measured(monkeypatch):
     """Nothing is measured: the recorded results pass for those of this computer, marked as now."""
-    for name in ("measure", "measure_pages"):
-        kept = getattr(machine, name.replace("measure", "recorded"))()
-        monkeypatch.setattr(machine, name, lambda kept=kept: replace(kept, origin="now"), raising=False)
+    for name, recording in probing.RECORDINGS.items():
+        monkeypatch.setitem(probing.PROBES, name, lambda kept=recording: replace(kept(), origin="now"))
 
 
 @pytest.mark.parametrize(("what", "shown"), [
-    (["costs"], ["syscall"]), (["pages"], ["ratio_64m"]), ([], ["syscall", "ratio_64m"]),
+    (["costs"], ["syscall"]), (["pages"], ["ratio_64m"]), (["copies"], ["block_socket"]),
+    (["waiting"], ["wait_one_cpu"]),
+    ([], ["syscall", "ratio_64m", "block_socket", "wait_one_cpu"]),
 ])
 def test_measure_prints_one_table_a_set(measured, capsys, what, shown):
     assert cli.main(["measure", *what]) == 0
     out = capsys.readouterr().out
-    for key in ("syscall", "ratio_64m"):
-        assert (words(f"machine.{key}.title") in out) is (key in shown)
+    for key in ("syscall", "ratio_64m", "block_socket", "wait_one_cpu"):
+        assert (machine.Quantity(key).title in out) is (key in shown)
     assert out.count("This machine, now") == len(shown) and "Recorded on" not in out
 
 
-@pytest.mark.parametrize("what", ["costs", "pages"])
+@pytest.mark.parametrize("what", machine.PROBE_NAMES)
 def test_measure_shows_the_recorded_table_too_where_something_is_missing(measured, monkeypatch, capsys, what):
-    name = {"costs": "measure", "pages": "measure_pages"}[what]
-    whole = getattr(machine, name)()
+    whole = probing.PROBES[what]()
     first = machine.Quantity(whole.quantities[0].id, missing="Not on this computer.")
-    monkeypatch.setattr(machine, name, lambda: replace(whole, quantities=(first, *whole.quantities[1:])))
+    monkeypatch.setitem(probing.PROBES, what, lambda: replace(whole, quantities=(first, *whole.quantities[1:])))
     assert cli.main(["measure", what]) == 0
     out = capsys.readouterr().out
     assert out.index("This machine, now") < out.index("Not on this computer.") < out.index("Recorded on")

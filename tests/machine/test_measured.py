@@ -3,8 +3,16 @@ import tomllib
 
 import pytest
 
-from virtlab.machine import Facts, Measured, Quantity, recorded, recorded_pages
-from virtlab.machine.measured import COSTS, PAGES, UNITS, load
+from virtlab.machine import (
+    Facts,
+    Measured,
+    Quantity,
+    recorded,
+    recorded_copies,
+    recorded_pages,
+    recorded_waiting,
+)
+from virtlab.machine.measured import COPIES, COSTS, PAGES, UNITS, WAITING, load
 
 FACTS = '[facts]\ncpu = "c"\ncores = 2\nkernel = "k"\ndate = "2026-11-23"\n'
 QUANTITY = '[[quantity]]\nid = "syscall"\nvalue = 2.0\nlow = 1.0\nhigh = 3.0\nn = 7\n'
@@ -22,15 +30,16 @@ def test_a_measurement_is_written_and_read_again(tmp_path):
     assert read(tmp_path, written.toml()) == written
 
 
-@pytest.mark.parametrize("kept", [recorded, recorded_pages])
+@pytest.mark.parametrize("kept", [recorded, recorded_pages, recorded_copies, recorded_waiting])
 def test_a_recorded_file_survives_being_written_again(tmp_path, kept):
     assert read(tmp_path, kept().toml()) == kept() and kept() is kept()
     assert tomllib.loads(kept().toml())["facts"]["cores"] == kept().facts.cores
 
 
-def test_the_two_sets_share_no_id_and_each_has_its_unit():
-    assert not set(COSTS) & set(PAGES)
-    assert {key: Quantity(key).unit for key in UNITS} == {**COSTS, **PAGES}
+def test_the_four_sets_share_no_id_and_each_has_its_unit():
+    sets = COSTS, PAGES, COPIES, WAITING
+    assert len(UNITS) == sum(map(len, sets))
+    assert {key: Quantity(key).unit for key in UNITS} == {key: unit for units in sets for key, unit in units.items()}
 
 
 @pytest.mark.parametrize("quantity", [

@@ -90,7 +90,7 @@ def test_a_system_that_cannot_pin_says_so_and_measures_the_rest(monkeypatch):
 
 
 def test_one_cpu_leaves_only_the_wakeup_missing(monkeypatch):
-    monkeypatch.setattr(module, "_cpus", lambda: [0])
+    monkeypatch.setattr(module, "usable_cpus", lambda: [0])
     assert module._careful("wakeup", 0.01).missing == words("machine.why.one_cpu")
 
 
@@ -162,7 +162,7 @@ def test_the_other_cpu_is_another_core_where_there_is_one(tmp_path, siblings, ot
     topology = tmp_path / "sys/devices/system/cpu/cpu0/topology"
     topology.mkdir(parents=True)
     (topology / "thread_siblings_list").write_text(siblings + "\n")
-    assert module._another_core([0, 1, 2, 3], tmp_path) == other
+    assert module.another_core([0, 1, 2, 3], tmp_path) == other
 
 
 def test_the_recorded_measurement_is_complete_dated_and_plausible():

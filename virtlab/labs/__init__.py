@@ -23,6 +23,12 @@ _WHERE = {
     "MmuLab": "mmu",
     "MigrationLab": "migration",
     "DirtyLogLab": "dirty_log",
+    "DeviceLab": "device",
+    "TimelineLab": "timeline",
+    "RingLab": "ring",
+    "BarrierLab": "barrier",
+    "ExitLab": "exits",
+    "InnerKvmLab": "inner_kvm",
 }
 __all__ = list(_WHERE)
 

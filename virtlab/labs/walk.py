@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-import ipywidgets as widgets
-import traitlets
+from typing import Literal
 
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
 from virtlab.figures.walk import WalkPicture, WalkResult
-from virtlab.labs.base import Lab
+from virtlab.labs.playing import PlayedLab
 from virtlab.memory.pages import PageSize
 from virtlab.memory.walk import Cached, Levels, WalkOptions, walk
 
 MOST_STEPS = 35  # references of the longest walk
-_PLAY_MS = 900
 
 
 class WalkSetting(Parameters):
@@ -42,11 +38,12 @@ class WalkSetting(Parameters):
         return WalkOptions(**values | ({} if self.nested_paging else {"guest_depth": 1}))
 
 
-class WalkLab(Lab):
+class WalkLab(PlayedLab):
     """The references of one page walk, one after the other."""
 
     Setting = WalkSetting
     Picture = WalkPicture
+    most_steps = MOST_STEPS
     visible = ("guest_page", "host_page", "guest_cache", "step")
 
     def solve(self, setting: WalkSetting) -> WalkResult:
@@ -70,33 +67,5 @@ class WalkLab(Lab):
         at = say("walk.step_of", step=result.position, count=result.walk.count)
         return f"{at}: {current.text}, {say('walk.where', index=current.index, address=f'{current.address:#x}')}"
 
-    # --- playing: the front end counts, and each count moves the one parameter ---------------------------------------
-
-    def _layout(self) -> list[Any]:
-        # The player's own buttons have no names for a screen reader, so it stays hidden behind one that has.
-        self._player = widgets.Play(min=0, max=MOST_STEPS, interval=_PLAY_MS, show_repeat=False,
-                                    layout=widgets.Layout(display="none"))  # fmt: skip
-        self._play_button = widgets.ToggleButton(
-            description=words("walk.play"), tooltip=words("walk.play_help"), icon="play",
-            layout=widgets.Layout(width="auto"),
-        )  # fmt: skip
-        traitlets.link((self._play_button, "value"), (self._player, "playing"))
-        self._player.observe(self._played, names="value")
-        row = self._controls["step"].row
-        *inputs, help_text = row.children
-        row.children = (*inputs, self._play_button, self._player, help_text)
-        return super()._layout()
-
-    def _played(self, change: Any) -> None:
-        if not self._busy:
-            self.step = change["new"]
-
-    def _refresh(self) -> None:
-        super()._refresh()
-        if self.error is None:
-            self._busy = True  # the player follows and does not lead
-            try:
-                self._player.max = max(1, self.result.walk.count)
-                self._player.value = min(self.step, self._player.max)
-            finally:
-                self._busy = False
+    def length(self) -> int:
+        return int(self.result.walk.count)

@@ -9,38 +9,57 @@ from virtlab.machine.presence import Found, Host, Presence, look
 
 if TYPE_CHECKING:
     from virtlab.machine import kvm as kvm
+    from virtlab.machine.copies import measure_copies
     from virtlab.machine.guest import Guest, boot_guest, find_kernel
     from virtlab.machine.inner import EXPERIMENTS, InnerKvm, inner_kvm, recorded_inner_kvm
-    from virtlab.machine.measured import Facts, Measured, Quantity, recorded, recorded_pages
+    from virtlab.machine.measured import (
+        Facts,
+        Measured,
+        Quantity,
+        recorded,
+        recorded_copies,
+        recorded_pages,
+        recorded_waiting,
+    )
     from virtlab.machine.owning import MachineError
     from virtlab.machine.pages import measure_pages
     from virtlab.machine.presence import Available, available
     from virtlab.machine.probes import measure
+    from virtlab.machine.probing import probe
     from virtlab.machine.qemu.disks import VirtioBlk, ide_read, register_accesses
     from virtlab.machine.qemu.net import VirtioNet
     from virtlab.machine.qemu.process import Qemu
     from virtlab.machine.qemu.trace import Timeline, timeline
+    from virtlab.machine.seeing import SCENES, Seen, see
     from virtlab.machine.vhost.backend import in_thread
     from virtlab.machine.vhost.blk import BlkBackend
     from virtlab.machine.vhost.disks import VhostBlk
+    from virtlab.machine.waiting import measure_waiting
+
+#: What measures this computer, in the order in which it is best asked (the last one keeps every CPU busy).
+PROBE_NAMES = ("costs", "pages", "copies", "waiting")
 
 # `virtlab doctor` must work where NumPy does not, and most of this needs Linux: each is imported at first use.
 _WHERE = {
-    **dict.fromkeys(("Facts", "Measured", "Quantity", "recorded", "recorded_pages"), "measured"),
+    **dict.fromkeys(("Facts", "Measured", "Quantity", "recorded", "recorded_copies", "recorded_pages",
+                     "recorded_waiting"), "measured"),
+    "measure_copies": "copies", "measure_waiting": "waiting", "probe": "probing",
     **dict.fromkeys(("Guest", "boot_guest", "find_kernel"), "guest"),
     **dict.fromkeys(("EXPERIMENTS", "InnerKvm", "inner_kvm", "recorded_inner_kvm"), "inner"),
     **dict.fromkeys(("VirtioBlk", "ide_read", "register_accesses"), "qemu.disks"),
     **dict.fromkeys(("Timeline", "timeline"), "qemu.trace"),
     **dict.fromkeys(("Available", "available"), "presence"),
+    **dict.fromkeys(("SCENES", "Seen", "see"), "seeing"),
     "measure": "probes", "measure_pages": "pages", "MachineError": "owning", "Qemu": "qemu.process",
     "VirtioNet": "qemu.net", "in_thread": "vhost.backend", "BlkBackend": "vhost.blk", "VhostBlk": "vhost.disks",
 }  # fmt: skip
 
 __all__ = [
-    "EXPERIMENTS", "Available", "BlkBackend", "Facts", "Found", "Guest", "Host", "InnerKvm", "MachineError", "Measured",
-    "Presence", "Quantity", "Qemu", "Timeline", "VhostBlk", "VirtioBlk", "VirtioNet", "available", "boot_guest",
-    "find_kernel", "ide_read", "in_thread", "inner_kvm", "kvm", "look", "measure", "measure_pages", "recorded",
-    "recorded_inner_kvm", "recorded_pages", "register_accesses", "timeline",
+    "EXPERIMENTS", "PROBE_NAMES", "SCENES", "Available", "BlkBackend", "Facts", "Found", "Guest", "Host", "InnerKvm",
+    "MachineError", "Measured", "Presence", "Quantity", "Qemu", "Seen", "Timeline", "VhostBlk", "VirtioBlk",
+    "VirtioNet", "available", "boot_guest", "find_kernel", "ide_read", "in_thread", "inner_kvm", "kvm", "look",
+    "measure", "measure_copies", "measure_pages", "measure_waiting", "probe", "recorded", "recorded_copies",
+    "recorded_inner_kvm", "recorded_pages", "recorded_waiting", "register_accesses", "see", "timeline",
 ]  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from virtlab.core.table import Table
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 
-#: The sets of quantities, each by id with its unit: the costs of the I/O ladder, and 4 KiB against 2 MiB pages.
+#: The sets of quantities, each by id with its unit: the costs of the I/O ladder, 4 KiB against 2 MiB pages, a block on
+#: its way to another process by fewer and fewer copies, and two busy processes in the kernel's books.
 COSTS: Mapping[str, str] = {
     "syscall": "ns", "context_switch": "ns", "wakeup": "ns", "copy_cache": "GB/s", "copy_memory": "GB/s",
 }  # fmt: skip
@@ -26,7 +27,16 @@ PAGES: Mapping[str, str] = {
     "gather_256m_4k": "ns", "gather_256m_2m": "ns", "ratio_256m": "1",
     "touch_4k": "ns", "touch_2m": "ns", "ratio_touch": "1", "huge_given": "share",
 }  # fmt: skip
-UNITS: Mapping[str, str] = {**COSTS, **PAGES}
+COPIES: Mapping[str, str] = {
+    "block_socket": "ns", "block_two_copies": "ns", "block_one_copy": "ns", "block_zero_copies": "ns",
+    "ratio_socket_two": "1", "ratio_two_one": "1", "ratio_one_zero": "1",
+}  # fmt: skip
+WAITING: Mapping[str, str] = {
+    "run_one_cpu": "share", "wait_one_cpu": "share", "booked_one_cpu": "share",
+    "run_two_cpus": "share", "wait_two_cpus": "share", "booked_two_cpus": "share",
+}  # fmt: skip
+UNITS: Mapping[str, str] = {**COSTS, **PAGES, **COPIES, **WAITING}
+_WORDS = dict.fromkeys((*COPIES, *WAITING), "probe")  # the file of words of a quantity; of the others it is machine
 #: From this share on, of waiting for a CPU or of stolen time, others were in the way.
 BUSY = 0.1
 #: The same for waiting while it was measured: two processes that share a CPU wait up to a tenth of it for each other.
@@ -59,17 +69,20 @@ class Quantity:
 
     @property
     def title(self) -> str:
-        return str(words(f"machine.{self.id}.title"))
+        return self._words("title")
 
     @property
     def how(self) -> str:
         """How it was measured, in one phrase."""
-        return str(words(f"machine.{self.id}.how"))
+        return self._words("how")
 
     @property
     def remains(self) -> str:
         """What is still in the number that does not belong to it, and in which direction that errs."""
-        return str(words(f"machine.{self.id}.remains"))
+        return self._words("remains")
+
+    def _words(self, part: str) -> str:
+        return str(words(f"{_WORDS.get(self.id, 'machine')}.{self.id}.{part}"))
 
     def text(self) -> str:
         """Median and spread with their unit, or the reason why there are none."""
@@ -228,6 +241,18 @@ def recorded() -> Measured:
 def recorded_pages() -> Measured:
     """The pages of a computer that come with the course, for comparison and where huge pages cannot be had."""
     return _kept("recorded_pages.toml")
+
+
+@functools.cache
+def recorded_copies() -> Measured:
+    """The copies of a computer that come with the course, for comparison and where there is no memfd."""
+    return _kept("recorded_copies.toml")
+
+
+@functools.cache
+def recorded_waiting() -> Measured:
+    """The waiting for a CPU on a computer that comes with the course, for comparison and where no books are kept."""
+    return _kept("recorded_waiting.toml")
 
 
 def _kept(name: str) -> Measured:

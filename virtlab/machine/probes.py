@@ -74,25 +74,25 @@ def syscall(seconds: float) -> Samples:
 
 def context_switch(seconds: float) -> Samples:
     """ns from one process to another on ONE CPU: half a round trip, less one write and one read of the pipe."""
-    cpus = _cpus()
+    cpus = usable_cpus()
     return _ping_pong(seconds, cpus[0], cpus[0])
 
 
 def wakeup(seconds: float) -> Samples:
     """ns until a process that sleeps on ANOTHER CPU runs: half a round trip, less one write and one read."""
-    cpus = _cpus()
+    cpus = usable_cpus()
     if len(cpus) < 2:
         raise CannotMeasure(words("machine.why.one_cpu"))
-    return _ping_pong(seconds, cpus[0], _another_core(cpus))
+    return _ping_pong(seconds, cpus[0], another_core(cpus))
 
 
-def _cpus() -> list[int]:
+def usable_cpus() -> list[int]:
     if not hasattr(os, "sched_setaffinity"):
         raise CannotMeasure(words("machine.why.affinity"))
     return sorted(os.sched_getaffinity(0))
 
 
-def _another_core(cpus: list[int], root: Path = Path("/")) -> int:
+def another_core(cpus: list[int], root: Path = Path("/")) -> int:
     """A CPU that is no hyper-thread of the first one, if there is one."""
     try:
         file = root / f"sys/devices/system/cpu/cpu{cpus[0]}/topology/thread_siblings_list"
@@ -105,7 +105,7 @@ def _another_core(cpus: list[int], root: Path = Path("/")) -> int:
 
 def _ping_pong(seconds: float, ours: int, theirs: int) -> Samples:
     times = 10
-    with _pinned(ours), _partner(theirs) as (to, back), _pipe() as own:
+    with pinned(ours), _partner(theirs) as (to, back), _pipe() as own:
         _round_trips(20, to, back)  # the partner starts, and caches fill
         for _ in until(seconds):
             # Through one's own pipe a byte is written and read without a switch: the same calls, the same Python.
@@ -124,7 +124,7 @@ def _round_trips(times: int, to: int, back: int) -> int:
 
 
 @contextlib.contextmanager
-def _pinned(cpu: int) -> Iterator[None]:
+def pinned(cpu: int) -> Iterator[None]:
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {cpu})

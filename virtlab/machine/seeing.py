@@ -31,7 +31,8 @@ _WRITE_AT, _WRITTEN_BYTES = 6 * _MIB, 16 * 4096
 _GUEST = f"""
 for n in 1 2 3 4 5 6 7 8 9 10; do test -b /dev/vda && break; sleep 0.1; done
 echo "sum $(dd if=/dev/vda bs=64k count={_SUMMED_BYTES >> 16} 2>/dev/null | sha256sum | cut -c1-16)"
-dd if=/dev/vda of=/dev/null bs=4k skip={_READS_FROM >> 12} count={_READS} iflag=direct 2>/dev/null && echo "read {_READS}"
+dd if=/dev/vda of=/dev/null bs=4k skip={_READS_FROM >> 12} count={_READS} iflag=direct \
+2>/dev/null && echo "read {_READS}"
 dd if=/dev/zero of=/dev/vda bs=4k seek={_WRITE_AT >> 12} count={_WRITTEN_BYTES >> 12} oflag=direct conv=notrunc \
 2>/dev/null && echo "wrote {_WRITTEN_BYTES}"
 """
@@ -117,7 +118,7 @@ def see(scene: str) -> Seen:
         headers, rows = SCENES[scene]()
     except MachineError as error:
         recorded = recorded_scene(scene)
-        return Seen(scene, recorded.headers, recorded.rows, False, recorded.date, str(error))
+        return Seen(scene, recorded.headers, recorded.rows, False, recorded.date, str(error).splitlines()[0])
     return Seen(scene, headers, rows, True)
 
 
@@ -132,5 +133,6 @@ def recorded_scene(scene: str) -> Seen:
 
 def recording(seen: Seen, date: str) -> str:
     """A table of the file that :func:`recorded_scene` reads."""
-    lines = [f"[{seen.scene}]", f"date = {json.dumps(date)}", f"headers = {json.dumps(seen.headers, ensure_ascii=False)}"]
-    return "\n".join([*lines, "rows = [", *(f"  {json.dumps(row, ensure_ascii=False)}," for row in seen.rows), "]", ""])
+    headers, *rows = (json.dumps(row, ensure_ascii=False) for row in (seen.headers, *seen.rows))
+    head = [f"[{seen.scene}]", f"date = {json.dumps(date)}", f"headers = {headers}", "rows = ["]
+    return "\n".join([*head, *(f"  {row}," for row in rows), "]", ""])

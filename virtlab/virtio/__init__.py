@@ -15,12 +15,14 @@ from virtlab.virtio.layout import (
 )
 from virtlab.virtio.memory import Accesses, Arena, GuestAddressError, GuestMemory, LocalMemory, MappedMemory, Region
 from virtlab.virtio.packed import PackedDevice, PackedDriver
+from virtlab.virtio.registers import RequestCost, ide_request, virtio_batch
 from virtlab.virtio.sides import Device, Driver
 from virtlab.virtio.split import SplitDevice, SplitDriver
 
 __all__ = [
     "NOTIFICATION_BARRIERS", "NO_FEATURES", "Accesses", "Arena", "Chain", "Device", "Driver", "Element", "Feature",
     "Field", "Found", "GuestAddressError", "GuestMemory", "Layout", "LocalMemory", "MappedMemory", "PackedDevice",
-    "PackedDriver", "PackedLayout", "Region", "RingError", "SplitDevice", "SplitDriver", "SplitLayout", "Used",
-    "align_as_printed", "explore", "legacy_bytes", "need_event", "need_event_packed",
+    "PackedDriver", "PackedLayout", "Region", "RequestCost", "RingError", "SplitDevice", "SplitDriver", "SplitLayout",
+    "Used", "align_as_printed", "explore", "ide_request", "legacy_bytes", "need_event", "need_event_packed",
+    "virtio_batch",
 ]  # fmt: skip

@@ -200,12 +200,3 @@ def test_an_interrupt_while_qemu_starts_leaves_nothing():
 def test_qemu_does_not_outlive_a_python_that_is_killed():
     assert killed("from virtlab.machine.qemu.disks import VirtioBlk\nimport sys\nd = VirtioBlk()\n"
                   "print(d.qemu.pid, flush=True)\nsys.stdin.read()") == []
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("n", range(20))
-def test_soak_of_disks_and_cards(n):
-    with nothing_left():
-        test_a_batch_of_32_shares_its_three_accesses(n % 2 == 1)
-        test_a_card_sends_and_receives_every_frame("pci" if n % 3 else "mmio", n % 2 == 1)
-        test_an_ide_disk_needs_2062_accesses_and_8_interrupts_for_the_same_4_KiB()

@@ -169,14 +169,3 @@ def test_a_server_does_not_outlive_a_python_that_is_killed(server):
     assert killed(f"import sys\nfrom tests.machine.leftovers import children\n"
                   f"from virtlab.machine.vhost.disks import VhostBlk\n"
                   f"d = VhostBlk(server={server!r})\nprint(*children(), flush=True)\nsys.stdin.read()") == []
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("n", range(20))
-def test_soak_of_servers(n):
-    with nothing_left():
-        for server in ("python", "qemu-storage-daemon"):
-            with VhostBlk(DISK, server, event_idx=n % 2 == 0) as disk:
-                works(disk)
-        test_qemu_passes_the_rings_of_its_guest_to_python(n % 2 == 0, n % 4 < 2)
-        test_event_idx_lets_ten_batches_be_called_about_ten_times(True, 40)

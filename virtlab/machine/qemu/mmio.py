@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from time import monotonic
 
 from virtlab.core.words import say
 from virtlab.machine.owning import MachineError
 from virtlab.machine.qemu.process import Qemu
-from virtlab.machine.qemu.transport import ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, Transport
+from virtlab.machine.qemu.transport import RegisterTransport
 from virtlab.virtio import GuestMemory
 
 _WINDOWS = range(0xFEB0_0000, 0xFEB0_0000 + 8 * 0x200, 0x200)  # of microvm; one device lies in the last of them
@@ -21,7 +20,7 @@ REGISTERS = {
 }  # fmt: skip
 
 
-class Mmio(Transport):
+class Mmio(RegisterTransport):
     """The device of kind ``device_id`` behind one of QEMU's virtio-mmio windows. Raises MachineError when none is."""
 
     def __init__(self, qemu: Qemu, device_id: int, memory: GuestMemory | None = None) -> None:
@@ -35,47 +34,17 @@ class Mmio(Transport):
             raise MachineError(say("qemu.no_device", kind=device_id))
         self.counted.clear()
 
-    def _read(self, register: str, offset: int = 0) -> int:
+    def _read(self, register: str, further: int = 0) -> int:
         self.counted["register_reads"] += 1
-        return self._qtest.load(self._base + REGISTERS[register] + offset, 4)
+        return self._qtest.load(self._base + REGISTERS[register] + further, 4)
 
-    def _write(self, register: str, value: int, offset: int = 0) -> None:
+    def _write(self, register: str, value: int, further: int = 0) -> None:
         self.counted["register_writes"] += 1
-        self._qtest.store(self._base + REGISTERS[register] + offset, 4, value)
+        self._qtest.store(self._base + REGISTERS[register] + further, 4, value)
 
-    def start(self, wanted: int, sizes: Sequence[int]) -> None:
+    def _begin(self) -> None:
         if (version := self._read("version")) != 2:
             raise MachineError(say("qemu.legacy", version=version))
-        self._write("status", 0)
-        self._write("status", ACKNOWLEDGE)
-        self._write("status", ACKNOWLEDGE | DRIVER)
-        offered = 0
-        for half in (0, 1):
-            self._write("device_features_sel", half)
-            offered |= self._read("device_features") << 32 * half
-        agreed = self._agree(offered, wanted)
-        for half in (0, 1):
-            self._write("driver_features_sel", half)
-            self._write("driver_features", agreed >> 32 * half & 0xFFFF_FFFF)
-        self._write("status", ACKNOWLEDGE | DRIVER | FEATURES_OK)
-        if not self._read("status") & FEATURES_OK:
-            raise MachineError(say("qemu.features", features=f"{agreed:#x}"))
-        self.queues = []
-        for index, size in enumerate(sizes):
-            self._write("queue_sel", index)
-            if (most := self._read("queue_num_max")) < size:
-                raise MachineError(say("qemu.queue", index=index, size=size, most=most))
-            ring = self._ring(size)
-            self._write("queue_num", size)
-            layout = ring.layout
-            for register, address in (
-                ("queue_desc", layout.desc), ("queue_driver", layout.driver), ("queue_device", layout.device),
-            ):  # fmt: skip
-                self._write(register, address & 0xFFFF_FFFF)
-                self._write(register, address >> 32, 4)
-            self._write("queue_ready", 1)
-            self.queues.append(ring)
-        self._write("status", ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)
 
     def kick(self, queue: int) -> None:
         self.counted["kicks"] += 1

@@ -6,13 +6,12 @@ memory: the interrupt is then a number that appears there, and costs no register
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from time import monotonic, sleep
 
 from virtlab.core.words import say
 from virtlab.machine.owning import MachineError
 from virtlab.machine.qemu.process import Qemu
-from virtlab.machine.qemu.transport import ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, Transport
+from virtlab.machine.qemu.transport import RegisterTransport
 from virtlab.virtio import GuestMemory
 
 _VENDOR = 0x1AF4
@@ -23,16 +22,16 @@ _VIRTIO_CAPABILITY, _MSIX_CAPABILITY = 0x09, 0x11
 _COMMON, _NOTIFY, _DEVICE = 1, 2, 4  # kinds of virtio capability
 _MESSAGE = 0x5649  # what the device writes as its interrupt
 _POLL_SECONDS = 20e-6
-#: The common configuration: register -> (offset, bytes).
+#: The common configuration, under the names of virtio-mmio where it has the same register: (offset, bytes).
 COMMON = {
-    "device_feature_select": (0, 4), "device_feature": (4, 4), "driver_feature_select": (8, 4),
-    "driver_feature": (12, 4), "msix_config": (16, 2), "device_status": (20, 1), "queue_select": (22, 2),
-    "queue_size": (24, 2), "queue_msix_vector": (26, 2), "queue_enable": (28, 2), "queue_notify_off": (30, 2),
-    "queue_desc": (32, 4), "queue_driver": (40, 4), "queue_device": (48, 4),
+    "device_features_sel": (0, 4), "device_features": (4, 4), "driver_features_sel": (8, 4), "driver_features": (12, 4),
+    "status": (20, 1), "queue_sel": (22, 2), "queue_num_max": (24, 2), "queue_num": (24, 2),
+    "queue_msix_vector": (26, 2), "queue_ready": (28, 2), "queue_notify_off": (30, 2), "queue_desc": (32, 4),
+    "queue_driver": (40, 4), "queue_device": (48, 4),
 }  # fmt: skip
 
 
-class Pci(Transport):
+class Pci(RegisterTransport):
     """The modern virtio device of kind ``device_id`` on QEMU's first PCI bus. Raises MachineError when none is."""
 
     def __init__(self, qemu: Qemu, device_id: int, memory: GuestMemory | None = None) -> None:
@@ -116,41 +115,12 @@ class Pci(Transport):
         offset, size = COMMON[register]
         self._qtest.store(self._common + offset + further, size, value)
 
-    def start(self, wanted: int, sizes: Sequence[int]) -> None:
-        self._write("device_status", 0)
-        self._write("device_status", ACKNOWLEDGE)
-        self._write("device_status", ACKNOWLEDGE | DRIVER)
-        offered = 0
-        for half in (0, 1):
-            self._write("device_feature_select", half)
-            offered |= self._read("device_feature") << 32 * half
-        agreed = self._agree(offered, wanted)
-        for half in (0, 1):
-            self._write("driver_feature_select", half)
-            self._write("driver_feature", agreed >> 32 * half & 0xFFFF_FFFF)
-        self._write("device_status", ACKNOWLEDGE | DRIVER | FEATURES_OK)
-        if not self._read("device_status") & FEATURES_OK:
-            raise MachineError(say("qemu.features", features=f"{agreed:#x}"))
-        self.queues = []
-        for index, size in enumerate(sizes):
-            self._write("queue_select", index)
-            if (most := self._read("queue_size")) < size:
-                raise MachineError(say("qemu.queue", index=index, size=size, most=most))
-            ring = self._ring(size)
-            self._write("queue_size", size)
-            self._write("queue_msix_vector", 0)
-            if self._read("queue_msix_vector") != 0:
-                raise MachineError(say("qemu.queue", index=index, size=size, most=most))
-            layout = ring.layout
-            for register, address in (
-                ("queue_desc", layout.desc), ("queue_driver", layout.driver), ("queue_device", layout.device),
-            ):  # fmt: skip
-                self._write(register, address & 0xFFFF_FFFF)
-                self._write(register, address >> 32, 4)
-            self._notify_at.append(self._notify + self._read("queue_notify_off") * self._multiplier)
-            self._write("queue_enable", 1)
-            self.queues.append(ring)
-        self._write("device_status", ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)
+    def _connect(self, index: int, size: int) -> None:
+        """Tells the queue its interrupt vector, and asks where its notify register lies."""
+        self._write("queue_msix_vector", 0)
+        if self._read("queue_msix_vector") != 0:
+            raise MachineError(say("qemu.vector", index=index))
+        self._notify_at.append(self._notify + self._read("queue_notify_off") * self._multiplier)
 
     def kick(self, queue: int) -> None:
         self.counted["kicks"] += 1

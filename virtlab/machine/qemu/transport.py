@@ -61,3 +61,54 @@ class Transport(ABC):
         split = SplitLayout.place(size, self.arena)
         split.clear(self.memory)
         return SplitDriver(self.memory, split, bits)
+
+
+class RegisterTransport(Transport):
+    """A transport with registers, under the names that virtio-mmio gives them; a subclass knows where they lie."""
+
+    @abstractmethod
+    def _read(self, register: str) -> int:
+        """Loads a register, and counts it."""
+
+    @abstractmethod
+    def _write(self, register: str, value: int, further: int = 0) -> None:
+        """Stores to a register, ``further`` bytes on in it, and counts it."""
+
+    def _begin(self) -> None:
+        """What is asked before anything else."""
+
+    def _connect(self, index: int, size: int) -> None:
+        """What a queue needs before it is made ready, beside its size and its addresses."""
+
+    def start(self, wanted: int, sizes: Sequence[int]) -> None:
+        self._begin()
+        for status in (0, ACKNOWLEDGE, ACKNOWLEDGE | DRIVER):
+            self._write("status", status)
+        offered = 0
+        for half in (0, 1):
+            self._write("device_features_sel", half)
+            offered |= self._read("device_features") << 32 * half
+        agreed = self._agree(offered, wanted)
+        for half in (0, 1):
+            self._write("driver_features_sel", half)
+            self._write("driver_features", agreed >> 32 * half & 0xFFFF_FFFF)
+        self._write("status", ACKNOWLEDGE | DRIVER | FEATURES_OK)
+        if not self._read("status") & FEATURES_OK:
+            raise MachineError(say("qemu.features", features=f"{agreed:#x}"))
+        self.queues = []
+        for index, size in enumerate(sizes):
+            self._write("queue_sel", index)
+            if (most := self._read("queue_num_max")) < size:
+                raise MachineError(say("qemu.queue", index=index, size=size, most=most))
+            ring = self._ring(size)
+            self._write("queue_num", size)
+            layout = ring.layout
+            for register, address in (
+                ("queue_desc", layout.desc), ("queue_driver", layout.driver), ("queue_device", layout.device),
+            ):  # fmt: skip
+                self._write(register, address & 0xFFFF_FFFF)
+                self._write(register, address >> 32, 4)
+            self._connect(index, size)
+            self._write("queue_ready", 1)
+            self.queues.append(ring)
+        self._write("status", ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)

@@ -1,0 +1,34 @@
+"""One way to every probe of the computer: by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from virtlab.core.parameter import ParameterError
+from virtlab.core.words import say
+from virtlab.machine import PROBE_NAMES
+from virtlab.machine.copies import measure_copies
+from virtlab.machine.measured import Measured, recorded, recorded_copies, recorded_pages, recorded_waiting
+from virtlab.machine.pages import measure_pages
+from virtlab.machine.probes import measure
+from virtlab.machine.waiting import measure_waiting
+
+#: What measures this computer, by name; each takes the seconds that it may use.
+PROBES: Mapping[str, Callable[..., Measured]] = dict(
+    zip(PROBE_NAMES, (measure, measure_pages, measure_copies, measure_waiting), strict=True)
+)
+#: The recording of each that comes with the course.
+RECORDINGS: Mapping[str, Callable[[], Measured]] = dict(
+    zip(PROBE_NAMES, (recorded, recorded_pages, recorded_copies, recorded_waiting), strict=True)
+)
+
+
+def probe(name: str, seconds: float | None = None) -> Measured:
+    """Measures this computer by the probe ``name``, in about ``seconds`` (0.05 to 10), or in the probe's own time.
+
+    Raises ParameterError for an unknown name, and lists the known ones, and for ``seconds`` out of range. Never raises
+    for what cannot be measured: it is missing, with the reason.
+    """
+    if name not in PROBES:
+        raise ParameterError(say("probe.unknown", given=repr(name), known=", ".join(PROBES)))
+    return PROBES[name]() if seconds is None else PROBES[name](seconds)
