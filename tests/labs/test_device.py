@@ -95,9 +95,9 @@ def test_without_event_idx_a_ring_cannot_ask_for_the_last_call():
     assert virtio_batch("mmio", 8, calls="last", event_idx=False) == virtio_batch("mmio", 8, calls="each")
 
 
-def test_a_packed_ring_asked_for_the_last_call_may_call_early():
-    assert virtio_batch("pci", 8, calls="last", packed=True).calls == Bounds(1, 8)
-    assert virtio_batch("pci", 1, calls="last", packed=True).calls == Bounds(1, 1)
+def test_a_packed_ring_whose_requests_are_shown_one_by_one_may_call_early():
+    assert virtio_batch("pci", 8, "each", "last", packed=True).calls == Bounds(1, 8)
+    assert virtio_batch("pci", 8, "once", "last", packed=True).calls == Bounds(1, 1)
 
 
 def test_a_batch_of_nothing_and_half_a_sector_are_refused():

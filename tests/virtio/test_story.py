@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.virtio.rings import ALL, EVENT_IDX, IN_ORDER, INDIRECT, PLAIN
-from virtlab.labs.ring import did, why
+from virtlab.labs.ring import MOST_STEPS, did, why
 from virtlab.virtio import Feature
 from virtlab.virtio.story import tell
 
@@ -21,8 +21,9 @@ def test_every_story_ends_with_all_buffers_back_and_explains_each_step(packed, s
     last = story.moments[-1]
     assert last.side == "driver" and last.kind == "load", "the driver has taken the last buffer back"
     assert 1 <= last.kicks <= 2 and 1 <= last.calls <= 2
-    for moment in story.moments:
-        assert did(story, moment) and why(story, moment), f"no words for {moment}"
+    for n, moment in enumerate(story.moments, 1):
+        assert did(story, moment) and why(story, n), f"no words for {moment}"
+    assert len(story.moments) <= MOST_STEPS, "the slider does not reach the end"
 
 
 @given(packed=st.booleans(), features=FEATURES, start=st.integers(0, 65_535))
@@ -42,3 +43,10 @@ def test_a_device_that_does_not_sleep_saves_the_second_kick(packed):
 
 def test_a_batch_is_no_larger_than_the_ring():
     assert tell(size=4, batch=8).buffers == 2 and tell(size=4, batch=8, features=INDIRECT).buffers == 4
+
+
+def test_the_wrap_counters_flip_when_a_side_comes_round():
+    story = tell(packed=True, size=4, batch=2)
+    assert story.wraps(0) == (1, 1) and story.wraps(len(story.moments)) == (1, 1), "two rounds of the ring"
+    half = next(n for n, m in enumerate(story.moments) if m.verb == "publish")
+    assert story.wraps(half) == (0, 1), "the driver has filled the ring, and the device has not begun"

@@ -66,7 +66,10 @@ class BarrierPicture(Picture[BarrierResult]):
                 number.set_position((_X[line.side] - 12, _TOP + _ROW * n))
         self._show_late(result)
         safe = not found.schedule
-        self._end.set_text("" if safe else words("barrier.end.fault" if found.fault else "barrier.end.lost"))
+        side = schedule[-1].side if schedule else "driver"
+        key = "fault" if found.fault else "both" if len(found.asleep) > 1 else "one"
+        self._end.set_text("" if safe else say(f"barrier.end.{key}", side=words(f"barrier.side.{side}"),
+                                               asleep=words(f"barrier.side.{(*found.asleep, 'driver')[0]}")))
         self._big.set_text(say("barrier.states", states=f"{found.states:,}") if safe else "")
         lines = str(words("barrier.safe_missing" if result.missing else "barrier.safe")).split("\n") if safe else []
         for text, content in zip(self._below, (*lines, "", "", ""), strict=False):

@@ -119,6 +119,7 @@ class RingPicture(Picture[RingResult]):
         self._writers = [text(0, 0, "", SIZE["note"], color=look.faint) for _ in range(3)]
         self._names = [text(0, 0, "", SIZE["note"], color=look.faint) for _ in range(len(_SPLIT))]
         self._letters_of = [text(30, 350 + 20 * n, "", SIZE["note"], color=look.faint) for n in range(2)]
+        self._wraps = text(560, 350, "", SIZE["note"])
         self._told = text(30, 402, "", SIZE["label"])
         self._done = text(30, 426, "", SIZE["tick"])
         self._kept = text(30, 450, "", SIZE["tick"], color=look.faint)
@@ -127,7 +128,8 @@ class RingPicture(Picture[RingResult]):
         self._did = [text(44, 528 + 24 * n, "", SIZE["label"]) for n in range(2)]
         self._why = [text(44, 586 + 24 * n, "", SIZE["tick"]) for n in range(3)]
         return [*self._marks, self._bar, *self._cells, *self._numbers, *self._heads, *self._writers, *self._names,
-                *self._letters_of, self._told, self._done, self._kept, self._head, *self._did, *self._why]  # fmt: skip
+                *self._letters_of, self._wraps, self._told, self._done, self._kept, self._head, *self._did,
+                *self._why]  # fmt: skip
 
     def show(self, result: RingResult, kept: RingResult | None = None, prediction: Any = None) -> None:
         kind = "packed" if result.story.packed else "split"
@@ -214,7 +216,9 @@ class RingPicture(Picture[RingResult]):
         side = str(words(f"ring.side.{moment.side}")) if moment else ""
         self._head.set_text(say("ring.step", n=result.position, of=len(story.moments), side=side))
         self._bar.set_facecolor(self.look.place[PLACE[moment.side]] if moment else self.look.faint)
-        legend = words("ring.letters") + (words("ring.letters_packed") if story.packed else "")
+        driver, device = story.wraps(result.position)
+        self._wraps.set_text(say("ring.wraps", driver=driver, device=device) if story.packed else "")
+        legend = str(words("ring.letters_packed" if story.packed else "ring.letters"))
         for text, line in zip(self._letters_of, legend.split("\n"), strict=True):
             text.set_text(line)
         for texts, content in ((self._did, result.did), (self._why, result.why)):

@@ -58,6 +58,7 @@ class BarrierLab(Lab):
         return say(
             f"barrier.sentence.{key}", states=number(found.states, 7), steps=len(found.schedule),
             late=_STORED[setting.ring].get(setting.missing, ""), fault=found.fault,
+            asleep=words(f"barrier.asleep.{'both' if len(found.asleep) > 1 else 'one'}"),
             ring=words(f"barrier.ring.{setting.ring}"),
             cpu=words(f"barrier.cpu.{setting.store_order}"),
             missing=say("barrier.without", name=result.missing) if result.missing else words("barrier.with_all"),

@@ -13,7 +13,7 @@ from virtlab.labs.playing import PlayedLab
 from virtlab.virtio.layout import Feature
 from virtlab.virtio.story import Moment, Story, tell
 
-MOST_STEPS = 400
+MOST_STEPS = 280
 
 
 class RingSetting(Parameters):
@@ -78,10 +78,16 @@ def did(story: Story, moment: Moment) -> str:
     return say(f"ring.did.{key}", where=moment.where)
 
 
-def why(story: Story, moment: Moment) -> str:
-    """What it is good for."""
-    kind = "packed" if story.packed else "split"
-    parts = (moment.side, moment.verb, moment.kind, _what(story, moment))
+def why(story: Story, n: int) -> str:
+    """What moment ``n`` (from 1 on) is good for."""
+    moment, kind = story.moments[n - 1], "packed" if story.packed else "split"
+    what = _what(story, moment)
+    if story.packed and moment.verb == "publish" and moment.kind == "store" and what == "flags":
+        # A whole batch hangs on the flags of its first descriptor, which are stored last.
+        what = "first_flags" if story.moments[n].kind == "mb" else "flags"
+    if moment.side == "device" and moment.kind == "notify":
+        what = "first" if moment.calls == 1 else "later"
+    parts = (moment.side, moment.verb, moment.kind, what)
     return str(words(f"ring.why.{kind}").get("_".join(part for part in parts if part), ""))
 
 
@@ -100,7 +106,7 @@ class RingLab(PlayedLab):
         if moment is None:
             key = "ring.begin" if story.moments else "ring.too_small"
             return RingResult(story, setting.step, str(words(key)), str(words("ring.how_to_play")))
-        return RingResult(story, setting.step, did(story, moment), why(story, moment))
+        return RingResult(story, setting.step, did(story, moment), why(story, result.position))
 
     def sentence(self, setting: RingSetting, result: RingResult) -> str:
         story = result.story

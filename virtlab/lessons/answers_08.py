@@ -49,18 +49,21 @@ def size(places: int) -> Truth:
     desc, avail, used = SplitLayout.part_bytes(places)
     split, packed = SplitLayout.total_bytes(places), PackedLayout.total_bytes(places)
     legacy = legacy_bytes(places, _PAGE)
+    three = sum(-(-part // _PAGE) * _PAGE for part in (desc, avail, used))
     printed = align_as_printed(desc + avail, _PAGE) + align_as_printed(used, _PAGE)
     together = -(-split // _PAGE) * _PAGE
     return Truth(
         (float(split), float(packed), float(legacy)),
         {
             "no_event": (split - 4.0, None, None),
+            "one_event": (split - 2.0, packed - 4.0, None),
             "no_head": (split - 8.0, None, None),
             "id_only": (split - 4.0 * places, None, None),
             "two_rings": (None, float(split), None),
             "no_events": (None, packed - 8.0, None),
             "not_padded": (None, None, float(split)),
             "together": (None, None, float(together) if together != legacy else None),
+            "three": (None, None, float(three) if three != legacy else None),
             "printed": (None, None, float(printed) if printed != split else None),
         },
     )
@@ -70,14 +73,17 @@ def next_call(start: int, event: int, batch: int) -> Truth:
     first = next(n for n in range(1, 65_537) if need_event(event, start + n & 0xFFFF, start + n - 1 & 0xFFFF))
     second = first + 65_536
     batches = -(-first // batch)
+    forgotten = float(-(-(event + 1) // batch))
     return Truth(
         (float(first), float(second), float(batches)),
         {
             "before": (first - 1.0, second - 1.0, None),
+            "one_more": (first + 1.0, second + 1.0, batches + 1.0),
+            "forgot": (event + 1.0, event + 65_537.0, forgotten if forgotten not in (1.0, float(batches)) else None),
             "at_once": (1.0, 2.0, 1.0 if batches > 1 else None),
-            "ring_size": (None, (first + 1.0, first + 32_768.0), None),
+            "ring_size": (None, (first + 2.0, first + 32_768.0), None),
             "between": (None, 65_536.0, None),
-            "rounded_down": (None, None, float(first // batch) if first % batch else None),
+            "rounded_down": (None, None, float(first // batch) if first % batch and first >= batch else None),
         },
     )
 
@@ -108,8 +114,7 @@ def few_accesses(answer: Any) -> tuple[str, dict[str, str]]:
         return "polls", {}
     if most > _MOST_ACCESSES:
         return "many", {"accesses": number(most)}
-    each = options.get("calls", "each") == "each"
-    price = say("lessons.ring_price.calls" if each else "lessons.ring_price.last", requests=requests)
+    price = say("lessons.ring_price.calls" if cost.calls.most > 1 else "lessons.ring_price.last", requests=requests)
     return "right", {"accesses": number(most), "price": price}
 
 

@@ -107,6 +107,7 @@ class Found:
     lost: bool
     fault: str
     schedule: tuple[Line, ...]
+    asleep: tuple[Side, ...] = ()  # the sides that sleep when a wake-up is lost; the other one has ended
 
     def __str__(self) -> str:
         key = "fault" if self.fault else "lost" if self.lost else "safe"
@@ -203,7 +204,7 @@ class _Explorer:
         driver.calls(None)
         while back < self.buffers:
             for _ in range(min(self.batch, self.buffers - added, driver.free)):
-                driver.add(writable=[(address, 1)])
+                driver.add(writable=[(address, 2)])
                 added += 1
             if driver.publish():
                 memory.ask(Step("notify"))
@@ -267,8 +268,9 @@ class _Explorer:
                 moves = self._moves(state)
             except RingError as error:
                 return Found(len(parents), False, str(error), self._schedule(parents, state))
-            if not moves and not all(self._step(s, state.programs[s]).kind == "end" for s in (DRIVER, DEVICE)):
-                return Found(len(parents), True, "", self._schedule(parents, state))
+            asleep = tuple(SIDES[s] for s in (DRIVER, DEVICE) if self._step(s, state.programs[s]).kind != "end")
+            if not moves and asleep:
+                return Found(len(parents), True, "", self._schedule(parents, state), asleep)
             for move, side, step in moves:
                 if move not in parents:
                     parents[move] = state, side, step
@@ -370,4 +372,7 @@ def _overlap(a: Step, b: Step) -> bool:
 
 
 def _value(data: bytes) -> str:
-    return str(int.from_bytes(data, "little")) if len(data) <= 4 else str(words("virtio.explorer.record"))
+    """A number; of a whole record, whether there is anything in it."""
+    if len(data) <= 4:
+        return str(int.from_bytes(data, "little"))
+    return str(words(f"virtio.explorer.{'record' if any(data) else 'zeros'}"))

@@ -75,7 +75,7 @@ def virtio_batch(
     if requests < 1:
         raise ValueError(f"a batch has at least 1 request, and not {requests}")
     merged = Bounds(1, requests)
-    asked = "each" if calls == "last" and (packed or not event_idx) else calls
+    asked = "each" if calls == "last" and (not event_idx or packed and kicks == "each") else calls
     return RequestCost(
         requests,
         Bounds(1, 1) if kicks == "once" else merged,

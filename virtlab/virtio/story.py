@@ -45,6 +45,9 @@ class Story:
     layout: Layout
     packed: bool
     buffers: int  # in each batch; fewer than were asked for where the ring holds no more
+    pieces: int  # descriptors of each
+    place: int  # of a packed ring at the beginning
+    in_order: bool
     moments: tuple[Moment, ...]
     first: bytes = field(repr=False)
 
@@ -65,6 +68,19 @@ class Story:
             if moment.kind == "store" and moment.address + len(moment.data) <= len(memory):
                 memory[moment.address : moment.address + len(moment.data)] = moment.data
         return bytes(memory)
+
+    def wraps(self, n: int) -> tuple[int, int]:
+        """The wrap counters of driver and device after the first ``n`` moments; each side keeps its own to itself."""
+        offered = returned = 0
+        for moment in self.moments[:n]:
+            names = {f.name for f in self.touched(moment)} if moment.kind == "store" else set()
+            offered += moment.verb == "add" and "addr" in names
+            returned += moment.side == "device" and names == {"len", "id"}
+        per_entry = self.pieces * (self.buffers if self.in_order else 1)
+        return self._wrap(offered), self._wrap(returned * per_entry)
+
+    def _wrap(self, moved: int) -> int:
+        return 1 ^ ((self.place + moved) // self.layout.size & 1)
 
     def touched(self, moment: Moment) -> list[Field]:
         """The numbers of the ring that a load or store touches; none for an access to an indirect table."""
@@ -135,19 +151,20 @@ def tell(
     device = kinds[2](memory, layout, features, begin)  # type: ignore[arg-type]
     pieces = 1 if Feature.INDIRECT_DESC in features else 2
     buffers = max(min(batch, size // pieces), 1)
+    kind = pieces, begin & 0x7FFF if packed else 0, Feature.IN_ORDER in features
     first = bytes(memory.bytes[:end])
     memory.moments.clear()
     if size < 2:  # no chain, indirect or not, may be longer than the ring
-        return Story(layout, packed, 0, (), first)
+        return Story(layout, packed, 0, *kind, (), first)
     _run(memory, driver, device, buffers, device_sleeps)
-    return Story(layout, packed, buffers, tuple(memory.moments), first)
+    return Story(layout, packed, buffers, *kind, tuple(memory.moments), first)
 
 
 def _begin(memory: LocalMemory, layout: Layout, packed: bool, start: int) -> int:
     """Makes the ring look as if it had been in use up to here; returns where both sides begin."""
     if not packed:
         for f in layout.fields():
-            if f.name == "idx":
+            if f.name in ("idx", "avail_event"):  # the device sleeps, and has asked for a kick at the next buffer
                 LocalMemory._write(memory, f.address, (start & 0xFFFF).to_bytes(2, "little"))
         return start & 0xFFFF
     place = start % layout.size
@@ -164,12 +181,12 @@ def _run(memory: _Recorder, driver: Driver, device: Device, buffers: int, device
 
     indirect = driver.indirect
     for batch in range(BATCHES):
-        doing("driver", "calls")
-        driver.calls(buffers)
         for n in range(buffers):
             doing("driver", "add")
             at = _BUFFERS + 0x1000 * n
             driver.add([(at, HEADER_BYTES)], [(at + 0x200, ROOM_BYTES)], table=at + 0x800 if indirect else None)
+        doing("driver", "calls")
+        driver.calls(buffers)  # when the last of them is back; a packed ring must know where that will stand
         doing("driver", "publish")
         if driver.publish():
             memory.notify()

@@ -109,7 +109,8 @@ def _wait_for(qtest: Qtest, line: int, seconds: float) -> int:
 def register_accesses() -> list[Counts]:
     """One read of 4 KiB from each kind of disk that QEMU has here: what it costs in register accesses and interrupts.
 
-    Register accesses, not exits: nothing exits here, as no guest runs. In a guest under KVM each of these is one.
+    Register accesses, not exits: nothing exits here, as no guest runs. In a guest under KVM each of these would be one,
+    except that KVM takes up to 1 KiB of a ``rep insw`` (the data of an IDE disk) in one.
     """
     counts = []
     for transport in ("mmio", "pci"):

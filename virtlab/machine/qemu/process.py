@@ -65,8 +65,6 @@ class Qemu(Owner):
         super().__init__()
         if machine not in MACHINES:
             raise ValueError(say("qemu.machine", given=machine, known=", ".join(MACHINES)))
-        if not hasattr(os, "memfd_create"):
-            raise MachineError(say("qemu.linux"))
         with self._opening() as held:
             self._errors = _memfd(held, b"")
             self._log = _memfd(held, b"")
@@ -124,7 +122,9 @@ class Qemu(Owner):
 
 
 def _memfd(held: contextlib.ExitStack, data: bytes = b"", size: int = 0) -> int:
-    """An anonymous file that a child may inherit."""
+    """An anonymous file that a child may inherit. Raises MachineError where the system has none."""
+    if not hasattr(os, "memfd_create"):
+        raise MachineError(say("qemu.linux"))
     fd = descriptor(held, os.memfd_create("virtlab"))
     os.truncate(fd, max(size, len(data)))
     os.pwrite(fd, data, 0)
@@ -137,7 +137,7 @@ def _close(mapping: mmap.mmap) -> None:
 
 
 def disk_file(held: contextlib.ExitStack, data: bytes) -> int:
-    """A disk image without a path."""
+    """A disk image without a path. Raises MachineError where the system has no such files."""
     return _memfd(held, data)
 
 
