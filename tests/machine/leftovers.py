@@ -52,19 +52,28 @@ def nothing_left():
     assert after == before, f"left: {[x for a, b in zip(after[:2], before[:2], strict=True) for x in a if x not in b]}"
 
 
-@contextlib.contextmanager
-def interrupted_after(seconds):
-    """Sends this process an interrupt, as Jupyter's stop button does, and expects it to come out."""
-    timer = threading.Timer(seconds, signal.raise_signal, [signal.SIGINT])
-    timer.start()
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    else:
-        raise AssertionError("the interrupt did not come out")
-    finally:
-        timer.join()
+class interrupted_after:
+    """Sends this process an interrupt, as Jupyter does, and expects it to come out of what runs inside."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __enter__(self):
+        while True:
+            self.timer = threading.Timer(self.seconds, signal.raise_signal, [signal.SIGINT])
+            try:
+                self.timer.start()
+                return
+            except KeyboardInterrupt:  # it came before anything ran inside: again, a little later
+                self.seconds += 0.005
+
+    def __exit__(self, kind, error, trace):
+        try:
+            self.timer.join()
+        except KeyboardInterrupt:  # what ran inside was over already
+            pass
+        assert kind is not None, "the interrupt did not come out"
+        return kind is KeyboardInterrupt
 
 
 def killed(code):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from virtlab.core.counts import Counts
+
 Transport = Literal["mmio", "pci"]
 Kicks = Literal["once", "each"]
 Calls = Literal["last", "each", "none"]
@@ -13,7 +15,8 @@ Calls = Literal["last", "each", "none"]
 ACCESSES_PER_KICK = 1
 #: A call on a level-triggered line is answered by a read of InterruptStatus and a write of InterruptACK (section
 #: 4.2). An MSI-X message names its queue by its vector (section 4.1): the driver touches no register.
-ACCESSES_PER_CALL = {"mmio": 2, "pci": 0}
+READS_PER_CALL = WRITES_PER_CALL = {"mmio": 1, "pci": 0}
+ACCESSES_PER_CALL = {kind: reads + WRITES_PER_CALL[kind] for kind, reads in READS_PER_CALL.items()}
 SECTOR_BYTES = 512
 #: An IDE disk is told drive, count, three bytes of address and the command (ATA, READ SECTORS: PIO data-in protocol).
 IDE_COMMAND = 6
@@ -42,6 +45,16 @@ class RequestCost:
     per_kick: float
     per_call: float
     command: float = 0
+    reads_per_call: float = 0
+
+    def counts(self, title: str) -> Counts:
+        """The record that a real device gives, for one table with it. Raises ValueError where timing decides."""
+        if not (self.kicks.sure and self.calls.sure):
+            raise ValueError(f"how many kicks and calls there are is not sure: {self.kicks}, {self.calls}")
+        reads = self.reads_per_call * self.calls.most
+        values = {"register_reads": reads, "register_writes": self.accesses.most - reads, "kicks": self.kicks.most,
+                  "calls": self.calls.most}  # fmt: skip
+        return Counts(title, values, self.requests)
 
     @property
     def accesses(self) -> Bounds:
@@ -82,6 +95,7 @@ def virtio_batch(
         {"none": Bounds(0, 0), "last": Bounds(1, 1), "each": merged}[asked],
         ACCESSES_PER_KICK,
         ACCESSES_PER_CALL[transport],
+        reads_per_call=READS_PER_CALL[transport],
     )
 
 
@@ -95,4 +109,5 @@ def ide_request(request_bytes: int = 4096) -> RequestCost:
     if request_bytes < SECTOR_BYTES or request_bytes % SECTOR_BYTES:
         raise ValueError(f"a request is whole sectors of {SECTOR_BYTES} B, and not {request_bytes} B")
     sectors = request_bytes // SECTOR_BYTES
-    return RequestCost(1, Bounds(0, 0), Bounds(sectors, sectors), 0, IDE_STATUS + IDE_WORDS, IDE_COMMAND)
+    per_sector = IDE_STATUS + IDE_WORDS
+    return RequestCost(1, Bounds(0, 0), Bounds(sectors, sectors), 0, per_sector, IDE_COMMAND, per_sector)

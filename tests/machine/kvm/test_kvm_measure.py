@@ -9,7 +9,7 @@ import pytest
 
 from virtlab.core.parameter import ParameterError
 from virtlab.machine import Host
-from virtlab.machine.kvm import ExitCosts, Kind, measure, on_one_axis, recorded
+from virtlab.machine.kvm import ExitCosts, Kind, count, measure, on_one_axis, recorded, recorded_counts
 from virtlab.machine.kvm import measuring as module
 from virtlab.machine.kvm.records import COSTS, Cost
 from virtlab.machine.owning import MachineError
@@ -121,3 +121,19 @@ def test_the_tables_tell_how_each_was_measured_and_what_remains_in_it():
 
 def test_a_measurement_is_also_one_of_the_machines_kind():
     assert isinstance(recorded(), ExitCosts) and recorded()["loop"].unit == "ns"
+
+
+RECORDED_COUNTS = ("in_kernel", "coalesced_pio", "coalesced_mmio")
+
+
+def test_the_recorded_counts_have_the_end_of_the_guest_as_their_only_return():
+    assert tuple(recorded_counts()) == RECORDED_COUNTS
+    for counts in recorded_counts().values():
+        assert (counts.work, counts.unit, counts["userspace_returns"], counts["userspace.io"]) == (100, "access", 1, 1)
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize("name", RECORDED_COUNTS)
+def test_what_is_counted_here_is_what_was_recorded(here, name):
+    kept = recorded_counts()[name]
+    assert count(name, 100).only(*kept.values) == kept

@@ -13,6 +13,7 @@ from virtlab.machine.qemu.disks import VirtioBlk, ide_read, pattern, register_ac
 from virtlab.machine.qemu.mmio import Mmio
 from virtlab.machine.qemu.net import VirtioNet
 from virtlab.machine.qemu.process import Qemu
+from virtlab.virtio import ide_request, virtio_batch
 
 DISK = pattern()
 rings = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
@@ -97,6 +98,24 @@ def test_an_ide_disk_needs_2062_accesses_and_8_interrupts_for_the_same_4_KiB():
 def test_all_disks_stand_in_one_table():
     table = str(side_by_side(*register_accesses()))
     assert "2,056" in table and "virtio-pci with MSI-X" in table
+
+
+@rings
+@transports
+@pytest.mark.parametrize("requests", [1, 32])
+def test_the_model_and_the_device_stand_in_one_table_and_agree(transport, packed, requests):
+    model = virtio_batch(transport, requests, "once", "last", packed=packed).counts("model")
+    with VirtioBlk(packed=packed, transport=transport) as disk:
+        disk.read(0)
+        with counting(disk, requests) as counted:
+            disk.batch(requests)
+        device = counted().only(*model.values)
+    assert device.values == model.values, str(side_by_side(model, device))
+
+
+def test_the_model_of_an_ide_disk_agrees_with_the_real_one():
+    model, device = ide_request().counts("model"), ide_read(DISK)[1]
+    assert device.values == model.only(*device.values).values, str(side_by_side(model, device))
 
 
 @transports
@@ -200,3 +219,10 @@ def test_an_interrupt_while_qemu_starts_leaves_nothing():
 def test_qemu_does_not_outlive_a_python_that_is_killed():
     assert killed("from virtlab.machine.qemu.disks import VirtioBlk\nimport sys\nd = VirtioBlk()\n"
                   "print(d.qemu.pid, flush=True)\nsys.stdin.read()") == []
+
+
+@pytest.mark.parametrize("make", [Qemu, VirtioBlk, ide_read], ids=["qemu", "virtio", "ide"])
+def test_a_system_without_anonymous_files_says_so_in_one_sentence(make, monkeypatch):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    with pytest.raises(MachineError, match="needs Linux"):
+        make()
