@@ -81,7 +81,7 @@ def test_the_storage_daemon_calls_once_a_request_without_event_idx_and_seldom_wi
             for _ in range(10):
                 disk.batch(32)
             calls[event_idx] = disk.counted("", 320)["calls"]
-    assert calls[True] <= 40 < calls[False]
+    assert calls[True] <= 40 and 2 * calls[True] < calls[False]
 
 
 def test_a_kick_and_a_call_are_eventfds_and_a_lone_read_has_one_of_each():
@@ -96,12 +96,13 @@ def test_a_kick_and_a_call_are_eventfds_and_a_lone_read_has_one_of_each():
 
 def test_a_back_end_that_polls_needs_hardly_a_kick():
     kicks = {}
-    for poll_us in (0, 20_000):
+    for poll_us in (0, 50_000):
         with VhostBlk(DISK, poll_us=poll_us) as disk:
-            for n in range(200):
+            for n in range(40):
                 disk.read(8 * n)
-            kicks[poll_us] = disk.counted("", 200)["kicks"]
-    assert kicks[20_000] < 20 < 100 < kicks[0]
+                time.sleep(0.005)  # long enough for one that sleeps, and not for one that goes on looking
+            kicks[poll_us] = disk.counted("", 40)["kicks"]
+    assert kicks[50_000] <= 10 < 30 <= kicks[0]
 
 
 def test_requests_that_cannot_be_done_have_their_status():
