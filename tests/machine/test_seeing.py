@@ -54,8 +54,9 @@ def test_an_unknown_scene_is_named_with_the_known_ones():
 def test_what_is_recorded_survives_being_written_again():
     for scene in SCENES:
         kept = recorded_scene(scene)
-        entry = tomllib.loads(recording(kept, kept.date))[scene]
-        assert tuple(map(tuple, entry["rows"])) == kept.rows and tuple(entry["headers"]) == kept.headers
+        entry = tomllib.loads(recording(kept, kept.date, kept.used))[scene]
+        assert (entry["date"], entry["used"], tuple(entry["headers"])) == (kept.date, kept.used, kept.headers)
+        assert tuple(map(tuple, entry["rows"])) == kept.rows
 
 
 def test_the_recorded_accesses_are_those_of_the_model():

@@ -12,7 +12,7 @@ import json
 import socket
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -49,13 +49,14 @@ class Seen(Shown):
     rows: Rows
     live: bool
     date: str = ""
+    used: str = ""
     missing: str = ""
 
     @property
     def label(self) -> str:
         if self.live:
             return str(words("seeing.now"))
-        return say("seeing.recorded", date=self.date, missing=self.missing).rstrip()
+        return say("seeing.recorded", date=self.date, used=self.used, missing=self.missing).rstrip()
 
     def table(self) -> Table:
         return Table.of(self.headers, self.rows, self.label, range(1, len(self.headers)))
@@ -118,7 +119,7 @@ def see(scene: str) -> Seen:
         headers, rows = SCENES[scene]()
     except MachineError as error:
         recorded = recorded_scene(scene)
-        return Seen(scene, recorded.headers, recorded.rows, False, recorded.date, str(error).splitlines()[0])
+        return replace(recorded, missing=str(error).splitlines()[0])
     return Seen(scene, headers, rows, True)
 
 
@@ -128,11 +129,13 @@ def recorded_scene(scene: str) -> Seen:
     file = resources.files("virtlab.machine") / "data" / "recorded_scenes.toml"
     entry: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))[scene]
     rows = tuple(tuple(map(str, row)) for row in entry["rows"])
-    return Seen(scene, tuple(map(str, entry["headers"])), rows, False, str(entry["date"]))
+    headers = tuple(map(str, entry["headers"]))
+    return Seen(scene, headers, rows, False, str(entry["date"]), str(entry["used"]))
 
 
-def recording(seen: Seen, date: str) -> str:
+def recording(seen: Seen, date: str, used: str) -> str:
     """A table of the file that :func:`recorded_scene` reads."""
     headers, *rows = (json.dumps(row, ensure_ascii=False) for row in (seen.headers, *seen.rows))
-    head = [f"[{seen.scene}]", f"date = {json.dumps(date)}", f"headers = {headers}", "rows = ["]
+    head = [f"[{seen.scene}]", f"date = {json.dumps(date)}", f"used = {json.dumps(used)}",
+            f"headers = {headers}", "rows = ["]
     return "\n".join([*head, *(f"  {row}," for row in rows), "]", ""])
