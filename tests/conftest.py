@@ -7,8 +7,8 @@ from hypothesis import settings
 HERE = Path(__file__).parent
 TWICE = {"memory", "paths", "labs"}  # everything in these folders must hold without numba too: make test runs it twice
 # But these labs call no kernel (tests/labs/test_lab.py sees to it), and are the same either way.
-WITHOUT_KERNELS = {"CostLab", "FleetLab", "FootprintLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "WalkLab",
-                   "WalkMapLab"}
+WITHOUT_KERNELS = {"BarrierLab", "CostLab", "DeviceLab", "ExitLab", "FleetLab", "FootprintLab", "InnerKvmLab",
+                   "JourneyLab", "LadderLab", "MixLab", "MmuLab", "RingLab", "TimelineLab", "WalkLab", "WalkMapLab"}
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.register_profile("soak", deadline=None, derandomize=False, max_examples=2000, print_blob=True)

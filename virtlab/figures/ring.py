@@ -66,6 +66,7 @@ class RingResult:
 
     story: Story
     step: int
+    asked: int = 0  # buffers in a batch that were asked for; the ring may hold fewer
     did: str = ""  # what has just happened, and why; in words
     why: str = ""
 
@@ -206,10 +207,12 @@ class RingPicture(Picture[RingResult]):
 
     def _show_words(self, result: RingResult, kept: RingResult | None) -> None:
         story, moment = result.story, result.moment
-        self._told.set_text(say("ring.told", kicks=moment.kicks if moment else 0, calls=moment.calls if moment else 0))
+        key = "batches" if result.asked <= story.buffers else "batches_cut"
+        self._told.set_text(say(f"ring.{key}", buffers=story.buffers, asked=result.asked))
         done = story.moments[: result.position]
         counted = {side: sum(m.side == side and m.kind in ("load", "store") for m in done) for side in PLACE}
-        self._done.set_text(say("ring.accesses", **counted))
+        told = {"kicks": moment.kicks if moment else 0, "calls": moment.calls if moment else 0}
+        self._done.set_text(say("ring.so_far", **told, **counted))
         last = kept.story.moments[-1] if kept and kept.story.moments else None
         self._kept.set_text(say("ring.kept", kicks=last.kicks, calls=last.calls, n=len(kept.story.moments))
                             if kept and last else "")  # fmt: skip

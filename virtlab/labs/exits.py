@@ -56,11 +56,12 @@ class ExitRecord:
 
 
 def recorded() -> ExitRecord:
-    """The times that come with the course, and the counts of Linux's own KVM (inner_kvm), which had no such guest for
-    a device in the kernel or a coalesced address."""
+    """The times that come with the course, and the counts: of Linux's own KVM (inner_kvm), and for a device in the
+    kernel or a coalesced address, of which that has no guest, of the KVM that the times are of."""
     inner = recorded_inner_kvm().counts
     names = {"pio": "pio", "ioeventfd_pio": "pio-ioeventfd", "mmio": "mmio", "ioeventfd_mmio": "mmio-ioeventfd"}
-    return ExitRecord(kvm.recorded(), {name: inner[run] for name, run in names.items()}, dict.fromkeys(names, 1))
+    counts = {**{name: inner[run] for name, run in names.items()}, **kvm.recorded_counts()}
+    return ExitRecord(kvm.recorded(), counts, dict.fromkeys(counts, 1))
 
 
 def measure(seconds: float) -> ExitRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from virtlab.core.parameter import Parameters, parameter
@@ -101,19 +102,20 @@ class RingLab(PlayedLab):
 
     def solve(self, setting: RingSetting) -> RingResult:
         story = setting.story()
-        result = RingResult(story, setting.step)
+        result = RingResult(story, setting.step, setting.buffers)
         moment = result.moment
         if moment is None:
             key = "ring.begin" if story.moments else "ring.too_small"
-            return RingResult(story, setting.step, str(words(key)), str(words("ring.how_to_play")))
-        return RingResult(story, setting.step, did(story, moment), why(story, result.position))
+            return replace(result, did=str(words(key)), why=str(words("ring.how_to_play")))
+        return replace(result, did=did(story, moment), why=why(story, result.position))
 
     def sentence(self, setting: RingSetting, result: RingResult) -> str:
         story = result.story
         last = story.moments[-1] if story.moments else None
         ring = say(f"ring.ring.{setting.ring}", size=setting.queue_size,
                    bytes=number(story.layout.total_bytes(setting.queue_size), 6))  # fmt: skip
-        return say("ring.sentence", ring=ring, buffers=story.buffers, n=len(story.moments),
+        cut = say("ring.cut", asked=setting.buffers) if setting.buffers > story.buffers else ""
+        return say("ring.sentence", ring=ring, buffers=story.buffers, cut=cut, n=len(story.moments),
                    kicks=last.kicks if last else 0, calls=last.calls if last else 0, step=result.position,
                    side=words(f"ring.who.{result.moment.side}") if result.moment else "",
                    did=result.did, why=result.why).rstrip()  # fmt: skip

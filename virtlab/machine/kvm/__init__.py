@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from virtlab.machine.kvm.kinds import Kind, kind
     from virtlab.machine.kvm.measuring import measure
     from virtlab.machine.kvm.programs import PROGRAMS, Program
-    from virtlab.machine.kvm.records import ExitCosts, on_one_axis, recorded
+    from virtlab.machine.kvm.records import ExitCosts, on_one_axis, recorded, recorded_counts
 
 # Each is loaded at first use: NumPy only by what measures.
 _WHERE = {
     "Exit": "exits", "count": "experiments", "Stuck": "guest", "TinyGuest": "guest", "Kind": "kinds", "kind": "kinds",
     "measure": "measuring", "PROGRAMS": "programs", "Program": "programs", "ExitCosts": "records",
-    "on_one_axis": "records", "recorded": "records",
+    "on_one_axis": "records", "recorded": "records", "recorded_counts": "records",
 }  # fmt: skip
 
 __all__ = [
     "PROGRAMS", "Exit", "ExitCosts", "Kind", "Program", "Stuck", "TinyGuest", "count", "kind", "measure", "on_one_axis",
-    "recorded",
+    "recorded", "recorded_counts",
 ]  # fmt: skip
 
 

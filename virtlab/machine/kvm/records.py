@@ -8,7 +8,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
+from virtlab.core.counts import Counts
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.machine.kvm.kinds import Kind
@@ -85,7 +87,22 @@ def on_one_axis(*measured: ExitCosts) -> None:
 @functools.cache
 def recorded() -> ExitCosts:
     """The exits of a computer that come with the course: software KVM, for computers that have none."""
-    file = resources.files("virtlab.machine") / "data" / "recorded_kvm.toml"
-    tree = tomllib.loads(file.read_text(encoding="utf-8"))
+    tree = _kept("recorded_kvm.toml")
     kind = Kind(**tree["kvm"] | {"modules": tuple(tree["kvm"].get("modules", ()))})
     return ExitCosts(tuple(Cost(**q) for q in tree["quantity"]), Facts(**tree["facts"]), "recorded", kind)
+
+
+#: The accesses of each recorded count.
+ACCESSES = 100
+
+
+@functools.cache
+def recorded_counts() -> Mapping[str, Counts]:
+    """What ``kvm.count`` said on that computer, of the experiments that Linux's own KVM (inner_kvm) does not have."""
+    return {name: Counts(str(words(f"kvm.experiment.{name}.title")), values, ACCESSES, "access")
+            for name, values in _kept("recorded_kvm_counts.toml").items()}  # fmt: skip
+
+
+def _kept(name: str) -> dict[str, Any]:
+    file = resources.files("virtlab.machine") / "data" / name
+    return tomllib.loads(file.read_text(encoding="utf-8"))
