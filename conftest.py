@@ -1,6 +1,7 @@
 """What every pytest run here obeys: tests/ and notebooks/ (nbval) alike."""
 import os
 import shutil
+import signal
 import tempfile
 
 import nbval.kernel
@@ -14,6 +15,8 @@ ONLY_WHEN_ASKED_FOR = ("bench", "soak")
 # ------------------------------------------------- one environment for all
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a background job of a script: interrupts would reach nobody
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["VIRTLAB_STRICT"] = "1"  # an exception in a lab's callback is raised, not only shown
     # No start-up file, history or setting of whoever runs this reaches a kernel.
     config.virtlab_ipythondir = tempfile.mkdtemp(prefix="virtlab-ipython-")
