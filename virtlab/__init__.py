@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtlab import cloud as cloud
+    from virtlab import cpu as cpu
     from virtlab import evidence as evidence
     from virtlab import labs as labs
     from virtlab import lessons as lessons
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from virtlab import virtio as virtio
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "cloud", "evidence", "labs", "lessons", "machine", "memory", "paths", "virtio"]
+__all__ = ["__version__", "cloud", "cpu", "evidence", "labs", "lessons", "machine", "memory", "paths", "virtio"]
 
 
 def __getattr__(name: str) -> Any:

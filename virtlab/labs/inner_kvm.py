@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.core.words import say, words
+from virtlab.cpu import PollRules, poll_intervals_ns
 from virtlab.evidence import FACTS
 from virtlab.figures.inner_kvm import Bar, InnerKvmPicture, InnerKvmResult, Row, Staircase
 from virtlab.labs.measuring import MeasuringLab
@@ -210,22 +211,9 @@ def waits_ns(run: str) -> tuple[int, ...]:
 
 
 def halt_polling(waits: tuple[int, ...], rules: Mapping[str, int]) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-    """How long KVM polls after each wait (ns), and whether each wait ended while it polled.
-
-    virt/kvm/kvm_main.c, kvm_vcpu_halt: a wait that was longer than the interval and shorter than the limit makes it
-    grow; one beyond the limit makes it shrink, to 0 where the divisor is 0.
-    """
-    most, grow, start, shrink = (rules[name] for name in _RULES)
-    interval, intervals, enough = 0, [], []
-    for wait in waits:
-        enough.append(0 < interval and wait <= interval)
-        if interval and wait > most:
-            interval = interval // shrink if shrink else 0
-            interval = interval if interval >= start else 0
-        elif interval < wait < most and grow:
-            interval = min(max(interval * grow, start), most)
-        intervals.append(interval)
-    return tuple(intervals), tuple(enough)
+    """How long KVM polls after each wait (ns), and whether each wait ended while it polled."""
+    intervals = poll_intervals_ns(waits, PollRules(*(rules[name] for name in _RULES)))
+    return intervals[1:], tuple(0 < wait <= interval for wait, interval in zip(waits, intervals, strict=False))
 
 
 def _staircase(record: InnerKvm, run: str, rules: Mapping[str, int]) -> Staircase:
