@@ -17,8 +17,8 @@ from virtlab.machine.inner.result import Facts, InnerKvm, read, recorded_inner_k
 from virtlab.machine.owning import MachineError
 from virtlab.machine.presence import Host
 
-#: Five times what it takes on a calm computer with two cores.
-SECONDS = 60.0
+#: Eight times what it takes on a calm computer with two cores: a crowded one needs half of it.
+SECONDS = 120.0
 _QEMU = "qemu-system-x86_64"
 _PROCESSOR = "max,vendor=AuthenticAMD"  # what TCG emulates of virtualization is SVM with nested paging, not VMX
 # One emulated nanosecond an instruction, and idle time is skipped: no clock of this computer has a part in what the
