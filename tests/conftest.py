@@ -10,6 +10,9 @@ TWICE = {"memory", "paths", "labs"}  # everything in these folders must hold wit
 WITHOUT_KERNELS = {"BarrierLab", "CostLab", "DeviceLab", "ExitLab", "FleetLab", "FootprintLab", "InnerKvmLab",
                    "JourneyLab", "LadderLab", "MixLab", "MmuLab", "RingLab", "TimelineLab", "WalkLab", "WalkMapLab"}
 
+# These files test such labs alone.
+FILES_WITHOUT_KERNELS = {"test_device.py", "test_exits.py", "test_inner_kvm_lab.py", "test_ring.py", "test_timeline.py"}
+
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.register_profile("soak", deadline=None, derandomize=False, max_examples=2000, print_blob=True)
 settings.load_profile("tests")
@@ -19,7 +22,7 @@ settings.load_profile("tests")
 def pytest_collection_modifyitems(items):
     for item in items:
         lab = getattr(item, "callspec", None) and item.callspec.params.get("cls")
-        if lab and lab.__name__ in WITHOUT_KERNELS:
+        if lab and lab.__name__ in WITHOUT_KERNELS or item.path.name in FILES_WITHOUT_KERNELS:
             continue
         if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).parts[0] in TWICE:
             item.add_marker("kernels")
