@@ -7,7 +7,6 @@ context switch and no wake-up of another CPU, which would cost as much as a copy
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import socket
 import struct
@@ -21,7 +20,7 @@ from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.machine.computer import watch
 from virtlab.machine.measured import COPIES, Measured, Quantity
-from virtlab.machine.owning import MachineError, descriptor, start
+from virtlab.machine.owning import MachineError, descriptor, memory_file, shared_view, start
 from virtlab.machine.probes import pinned, usable_cpus
 from virtlab.machine.reader import BLOCK_BYTES, COUNT_BYTES, WAYS, Blocks, way
 from virtlab.machine.sampling import CannotMeasure, check_seconds, quantity, reason, until
@@ -103,9 +102,8 @@ class Sender:
         for limit in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             self.socket.setsockopt(socket.SOL_SOCKET, limit, struct.pack("@ll", _PATIENCE_SECONDS, 0))
         self._bell = descriptor(held, os.eventfd(0, os.EFD_CLOEXEC))
-        memory = descriptor(held, os.memfd_create("virtlab-copies"))
-        os.ftruncate(memory, BLOCK_BYTES)
-        self.shared = held.enter_context(memoryview(held.enter_context(mmap.mmap(memory, BLOCK_BYTES))))
+        memory = memory_file(held, size=BLOCK_BYTES)
+        self.shared = shared_view(held, memory, BLOCK_BYTES)
         self._own = memoryview(bytearray(BLOCK_BYTES))
         self._blocks, self._turn = Blocks(), 0
         fds = (theirs.fileno(), self._bell, memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import shutil
 import signal
@@ -120,6 +121,33 @@ def descriptor(held: contextlib.ExitStack, fd: int) -> int:
     """A descriptor that ``held`` closes."""
     held.callback(os.close, fd)
     return fd
+
+
+def memory_file(held: contextlib.ExitStack, data: bytes = b"", size: int = 0) -> int:
+    """A file without a name that a child may inherit, of ``data`` or of ``size`` bytes; ``held`` closes it.
+
+    Raises MachineError where there is no memfd: it needs Linux.
+    """
+    if not hasattr(os, "memfd_create"):
+        raise MachineError(say("qemu.linux"))
+    fd = descriptor(held, os.memfd_create("virtlab"))
+    os.truncate(fd, max(size, len(data)))
+    os.pwrite(fd, data, 0)
+    return fd
+
+
+def shared_view(held: contextlib.ExitStack, fd: int, size: int) -> memoryview:
+    """The first ``size`` bytes of a file, mapped so that others see what is written; ``held`` unmaps them."""
+    mapping = mmap.mmap(fd, size)
+    held.callback(_unmap, mapping)
+    view = memoryview(mapping)
+    held.callback(view.release)
+    return view
+
+
+def _unmap(mapping: mmap.mmap) -> None:
+    with contextlib.suppress(BufferError):  # somebody keeps a view of it: it goes with the view
+        mapping.close()
 
 
 def folder(held: contextlib.ExitStack) -> Path:

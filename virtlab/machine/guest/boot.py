@@ -15,7 +15,7 @@ from virtlab.core.words import say, words
 from virtlab.machine.guest.console import Console
 from virtlab.machine.guest.initramfs import MARK, busybox, initramfs
 from virtlab.machine.guest.kernel import Kernel, find_kernel
-from virtlab.machine.owning import MachineError, Owner, descriptor, start
+from virtlab.machine.owning import MachineError, Owner, memory_file, start
 
 #: The drivers of a virtio-blk disk on PCI; what they need is loaded with them.
 DISK = ("virtio_pci", "virtio_blk")
@@ -65,10 +65,7 @@ class Guest(Owner):
         self._console = Console()
         archive = initramfs(busybox(), self.kernel.load_order(modules), script, files)
         with self._opening() as held:
-            # A file without a name: however this process ends, nothing is left of it.
-            initrd = descriptor(held, os.memfd_create("virtlab-initramfs"))
-            with open(initrd, "wb", closefd=False) as file:
-                file.write(archive)
+            initrd = memory_file(held, archive)  # without a name: however this process ends, nothing is left of it
             command = [
                 _QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-accel", "tcg", "-cpu", cpu, "-m", str(ram_mib),

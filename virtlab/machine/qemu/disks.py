@@ -9,11 +9,11 @@ from typing import Literal
 
 from virtlab.core.counts import Counts
 from virtlab.core.words import say, words
-from virtlab.machine.owning import MachineError, Owner
+from virtlab.machine.owning import MachineError, Owner, memory_file
 from virtlab.machine.qemu.blk_driver import BLOCK_DEVICE, MOST_AT_ONCE, BlkDriver
 from virtlab.machine.qemu.mmio import Mmio
 from virtlab.machine.qemu.pci import Pci
-from virtlab.machine.qemu.process import Qemu, block_options, disk_file
+from virtlab.machine.qemu.process import Qemu, block_options
 from virtlab.machine.qemu.qtest import Qtest
 from virtlab.virtio import Feature
 
@@ -45,7 +45,7 @@ class VirtioBlk(BlkDriver, Owner):
         options = f"packed={'on' if packed else 'off'}" + ("" if mmio else ",disable-legacy=on")
         with self._opening() as held:
             if back_end is None:
-                fd = disk_file(held, disk or pattern())
+                fd = memory_file(held, disk or pattern())
                 device = "virtio-blk-device" if mmio else "virtio-blk-pci"
                 options = f"drive=disk,request-merging={'on' if merging else 'off'},{options}"
                 behind = block_options(fd)
@@ -73,7 +73,7 @@ def ide_read(disk: bytes = b"", sector: int = 8, sectors: int = 8) -> tuple[byte
     if not 1 <= sectors <= 255 or not 0 <= sector <= len(disk) // 512 - sectors:
         raise ValueError(say("qemu.sector", size=512 * sectors, sector=sector, sectors=len(disk) // 512))
     with contextlib.ExitStack() as held:
-        fd = disk_file(held, disk)
+        fd = memory_file(held, disk)
         device = ["-device", "ide-hd,drive=disk,bus=ide.0"]
         qtest = held.enter_context(Qemu([*block_options(fd), *device], "pc", [fd])).qtest
         port_out = qtest.port_out

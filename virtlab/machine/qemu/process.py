@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 import os
 import socket
 from collections.abc import Sequence
 from time import monotonic, sleep
 
 from virtlab.core.words import say
-from virtlab.machine.owning import MachineError, Owner, descriptor, start
+from virtlab.machine.owning import Owner, memory_file, shared_view, start
 from virtlab.machine.qemu.qtest import ANSWER_SECONDS, Qtest
 from virtlab.virtio import Arena, GuestAddressError, GuestMemory, MappedMemory, Region
 
@@ -66,9 +64,9 @@ class Qemu(Owner):
         if machine not in MACHINES:
             raise ValueError(say("qemu.machine", given=machine, known=", ".join(MACHINES)))
         with self._opening() as held:
-            self._errors = _memfd(held, b"")
-            self._log = _memfd(held, b"")
-            ram, rom = _memfd(held, size=RAM_BYTES), _memfd(held, _halt_rom())
+            self._errors = memory_file(held)
+            self._log = memory_file(held)
+            ram, rom = memory_file(held, size=RAM_BYTES), memory_file(held, _halt_rom())
             ours, theirs = (held.enter_context(s) for s in socket.socketpair())
             fds = [ram, rom, theirs.fileno(), *pass_fds]
             # fmt: off
@@ -88,10 +86,7 @@ class Qemu(Owner):
             self._process = start(held, command, fds, stderr=self._errors)
             theirs.close()
             self.qtest = Qtest(ours, self._why_it_ended, seconds)
-            mapping = mmap.mmap(ram, RAM_BYTES)
-            held.callback(_close, mapping)
-            self._ram = memoryview(mapping)
-            held.callback(self._ram.release)
+            self._ram = shared_view(held, ram, RAM_BYTES)
             self.memory = self.mapped()
             self.messages = QtestMemory(self.qtest, RAM_BYTES)
             self.arena = Arena(_ARENA, RAM_BYTES)
@@ -119,26 +114,6 @@ class Qemu(Owner):
     def log(self, start: int = 0, most_bytes: int = 1 << 24) -> bytes:
         """What the trace events have logged so far from byte ``start`` on, at most ``most_bytes``."""
         return os.pread(self._log, most_bytes, start)
-
-
-def _memfd(held: contextlib.ExitStack, data: bytes = b"", size: int = 0) -> int:
-    """An anonymous file that a child may inherit. Raises MachineError where the system has none."""
-    if not hasattr(os, "memfd_create"):
-        raise MachineError(say("qemu.linux"))
-    fd = descriptor(held, os.memfd_create("virtlab"))
-    os.truncate(fd, max(size, len(data)))
-    os.pwrite(fd, data, 0)
-    return fd
-
-
-def _close(mapping: mmap.mmap) -> None:
-    with contextlib.suppress(BufferError):  # somebody keeps a view of guest memory: it goes with the view
-        mapping.close()
-
-
-def disk_file(held: contextlib.ExitStack, data: bytes) -> int:
-    """A disk image without a path. Raises MachineError where the system has no such files."""
-    return _memfd(held, data)
 
 
 def block_options(fd: int) -> list[str]:

@@ -8,10 +8,9 @@ import sys
 from typing import Literal
 
 from virtlab.core.words import say, words
-from virtlab.machine.owning import Owner, start
+from virtlab.machine.owning import Owner, memory_file, start
 from virtlab.machine.qemu.blk_driver import BlkDriver
 from virtlab.machine.qemu.disks import pattern
-from virtlab.machine.qemu.process import disk_file
 from virtlab.machine.vhost.front import Front
 from virtlab.virtio import Feature
 
@@ -36,7 +35,7 @@ class VhostBlk(BlkDriver, Owner):
         if server not in ("python", STORAGE_DAEMON):
             raise ValueError(say("vhost.server", given=server))
         with self._opening() as held:
-            fd = disk_file(held, disk or pattern())
+            fd = memory_file(held, disk or pattern())
             ours = _python(held, fd, poll_us) if server == "python" else _storage_daemon(held, fd)
             front = held.enter_context(Front(ours))
             wanted = Feature(event_idx * Feature.EVENT_IDX | packed * Feature.RING_PACKED)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import select
 import socket
 from collections.abc import Sequence
 
 from virtlab.core.words import say
-from virtlab.machine.owning import MachineError, Owner, descriptor
+from virtlab.machine.owning import MachineError, Owner, descriptor, memory_file, shared_view
 from virtlab.machine.qemu.transport import Transport
 from virtlab.machine.vhost.protocol import (
     CONFIG,
@@ -44,12 +43,8 @@ class Front(Transport, Owner):
         with self._opening() as held:
             held.enter_context(connection)
             self._connection = Connection(connection, seconds)
-            self._fd = descriptor(held, os.memfd_create("guest-memory"))
-            os.truncate(self._fd, MEMORY_BYTES)
-            mapping = mmap.mmap(self._fd, MEMORY_BYTES)
-            held.callback(_close, mapping)
-            view = memoryview(mapping)
-            held.callback(view.release)
+            self._fd = memory_file(held, size=MEMORY_BYTES)
+            view = shared_view(held, self._fd, MEMORY_BYTES)
             memory = MappedMemory([Region(0, MEMORY_BYTES, view)])
             held.callback(memory.release)
             self.memory, self.arena = memory, Arena(4096, MEMORY_BYTES)
@@ -116,8 +111,3 @@ class Front(Transport, Owner):
         if len(reply) < CONFIG_HEAD.size + offset + size:
             raise MachineError(say("vhost.short", name="GET_CONFIG", given=len(reply), wanted=offset + size))
         return reply[CONFIG_HEAD.size :][offset : offset + size]
-
-
-def _close(mapping: mmap.mmap) -> None:
-    with contextlib.suppress(BufferError):
-        mapping.close()
