@@ -1,6 +1,8 @@
 """Every lab, small (a tenth of the pixels), with no widget left behind."""
 import html
 import re
+import shutil
+import sys
 
 import pytest
 from ipywidgets.widgets.widget import _instances
@@ -8,6 +10,11 @@ from ipywidgets.widgets.widget import _instances
 from virtlab import labs
 
 NAMES = labs.__all__
+real_qemu = [
+    pytest.mark.machine, pytest.mark.qemu,
+    pytest.mark.skipif(sys.platform != "linux" or shutil.which("qemu-system-x86_64") is None,
+                       reason="needs Linux and qemu-system-x86_64 (virtlab doctor says how to get it)"),
+]  # fmt: skip
 
 
 def pytest_generate_tests(metafunc):
@@ -34,8 +41,7 @@ def nothing_left():
 open_labs, lent = {}, set()
 
 
-@pytest.fixture
-def lab(cls):
+def borrowed(cls):
     """A lab as it opens; tests borrow one after the other, because drawing a picture for the first time is slow."""
     if cls not in open_labs:
         before = set(_instances)
@@ -43,6 +49,19 @@ def lab(cls):
         lent.update(set(_instances) - before)
     open_labs[cls].reset()
     return open_labs[cls]
+
+
+def in_light(cls):
+    """The same lab in the light theme, without what was measured before."""
+    lab = borrowed(cls)
+    lab.theme = "light"
+    lab.forget()
+    return lab
+
+
+@pytest.fixture
+def lab(cls):
+    return borrowed(cls)
 
 
 def other(cls):

@@ -1,14 +1,11 @@
 """The device lab: a model in closed form, a recorded QEMU within it, and the reader's own in the present setting."""
 import re
-import shutil
-import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ipywidgets.widgets.widget import _instances
 
-from tests.labs.conftest import lent, open_labs, read_out
+from tests.labs.conftest import in_light, read_out, real_qemu
 from tests.machine.leftovers import nothing_left
 from tests.strategies import settings_of
 from virtlab.core.parameter import ParameterError
@@ -21,11 +18,6 @@ from virtlab.machine.owning import MachineError
 from virtlab.machine.qemu.recorded import BATCHES, Batch, RegisterCounts, Span, Way, Witness, recorded_device
 from virtlab.virtio.registers import Bounds, ide_request, virtio_batch
 
-real_qemu = [
-    pytest.mark.machine, pytest.mark.qemu,
-    pytest.mark.skipif(sys.platform != "linux" or shutil.which("qemu-system-x86_64") is None,
-                       reason="needs Linux and qemu-system-x86_64 (virtlab doctor says how to get it)"),
-]  # fmt: skip
 HERE = Witness("9.9.9", Facts("Test CPU", 8, "Linux 7", "2027-01-01", virtual=False))
 IDE = Batch(Span(2062, 2062, 2062), Span(8, 8, 8))
 
@@ -37,22 +29,10 @@ def fake(ways, seconds=0.6):
                                          for way in ways})  # fmt: skip
 
 
-def borrowed():
-    """The lab that the sweep over all labs opens too: drawing a picture for the first time is slow."""
-    if DeviceLab not in open_labs:
-        before = set(_instances)
-        open_labs[DeviceLab] = DeviceLab()
-        lent.update(set(_instances) - before)
-    open_labs[DeviceLab].theme = "light"
-    open_labs[DeviceLab].reset()
-    open_labs[DeviceLab].forget()
-    return open_labs[DeviceLab]
-
-
 @pytest.fixture
 def lab(monkeypatch):
     monkeypatch.setattr(module, "count_registers", fake)
-    return borrowed()
+    return in_light(DeviceLab)
 
 
 # --- the model --------------------------------------------------------------------------------------------------------
@@ -123,7 +103,7 @@ def test_what_was_recorded_lies_within_the_model():
 
 def test_it_opens_with_the_recorded_qemu_and_measures_nothing(monkeypatch):
     monkeypatch.setattr(module, "count_registers", lambda *_: pytest.fail("measured without being asked"))
-    lab = borrowed()
+    lab = in_light(DeviceLab)
     assert lab.measured is recorded_device() and lab.describe().startswith("Recorded on")
     assert "QEMU 7.2.22" in lab.describe()
 
@@ -131,7 +111,7 @@ def test_it_opens_with_the_recorded_qemu_and_measures_nothing(monkeypatch):
 @settings(max_examples=30)
 @given(setting=settings_of(DeviceSetting))
 def test_sentence_and_picture_say_what_model_and_machine_say(setting):
-    lab = borrowed()
+    lab = in_light(DeviceLab)
     lab.set(**setting.model_dump())
     picture, sentence = lab._picture, lab.describe()
     assert "not exits" in sentence and "Under KVM each is one exit" in sentence and "ioeventfd" in sentence
@@ -210,7 +190,7 @@ def test_a_failure_is_one_sentence_and_the_recording_stays(lab, monkeypatch, way
 def test_without_qemu_the_button_says_what_is_missing_and_how_to_get_it(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("platform.system", lambda: "Linux")
-    lab = borrowed()
+    lab = in_light(DeviceLab)
     lab.measure()
     assert re.search(r"no program qemu-system-x86_64 .*virtlab doctor", read_out(lab, "alert"))
     assert lab.describe().startswith("Recorded on")
@@ -232,7 +212,7 @@ def test_a_kept_setting_is_a_ghost_behind_the_next(lab):
 
 @pytest.mark.parametrize("_", [pytest.param(0, marks=real_qemu)])
 def test_the_button_drives_a_real_qemu_and_leaves_nothing(_):
-    lab = borrowed()
+    lab = in_light(DeviceLab)
     lab.requests = 32
     with nothing_left():
         lab._buttons["measure"].click()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.figures.reading import moving_texts, outside, overlapping, still_texts
+from tests.labs.conftest import in_light
 from tests.machine.leftovers import nothing_left
 from virtlab import labs
 from virtlab.core.units import show
@@ -27,20 +28,9 @@ def other(kind=HARDWARE, factor=0.1, missing=()):
     return replace(costs, quantities=scaled, kind=kind, origin="now")
 
 
-@pytest.fixture(scope="module")
-def one():
-    """Drawing for the first time is slow: the tests borrow one lab."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("virtlab.labs.base.Lab.scale", 0.3)
-        lab = ExitLab(theme="light")
-    yield lab
-    lab.close()
-
-
 @pytest.fixture
-def lab(one):
-    one.reset()
-    return one
+def lab():
+    return in_light(ExitLab)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from tests.figures.reading import moving_texts, outside, overlapping, still_texts
+from tests.labs.conftest import in_light
 from tests.machine.leftovers import nothing_left
 from virtlab import labs
 from virtlab.core.words import say, words
@@ -20,20 +21,9 @@ SUBJECTS = ("exits", "halt", "pages", "ladder")
 LINUX_6 = {"halt_poll_ns": 200_000, "halt_poll_ns_grow": 2, "halt_poll_ns_grow_start": 10_000, "halt_poll_ns_shrink": 0}
 
 
-@pytest.fixture(scope="module")
-def one():
-    """Drawing for the first time is slow: the tests borrow one lab."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("virtlab.labs.base.Lab.scale", 0.3)
-        lab = InnerKvmLab(theme="light")
-    yield lab
-    lab.close()
-
-
 @pytest.fixture
-def lab(one):
-    one.reset()
-    return one
+def lab():
+    return in_light(InnerKvmLab)
 
 
 def bars(lab):

@@ -1,13 +1,10 @@
 """The timeline lab: the steps of a read add up, each in its place, recorded or traced now, whatever QEMU logs."""
-import shutil
-import sys
 from dataclasses import replace
 
 import pytest
-from ipywidgets.widgets.widget import _instances
 from matplotlib.colors import to_hex
 
-from tests.labs.conftest import lent, open_labs, read_out
+from tests.labs.conftest import in_light, read_out, real_qemu
 from tests.machine.leftovers import nothing_left
 from virtlab.core.parameter import ParameterError
 from virtlab.core.units import number, show
@@ -19,11 +16,6 @@ from virtlab.machine.owning import MachineError
 from virtlab.machine.qemu.recorded import TracedReads, Witness, recorded_timeline
 from virtlab.machine.qemu.trace import STAGES, Event, Timeline
 
-real_qemu = [
-    pytest.mark.machine, pytest.mark.qemu,
-    pytest.mark.skipif(sys.platform != "linux" or shutil.which("qemu-system-x86_64") is None,
-                       reason="needs Linux and qemu-system-x86_64 (virtlab doctor says how to get it)"),
-]  # fmt: skip
 HERE = Witness("9.9.9", Facts("Test CPU", 8, "Linux 7", "2027-01-01", virtual=False))
 TIMES = {"notify": 0.0, "pop": 10.0, "submit": 20.0, "complete": 50.0, "done": 60.0, "interrupt": 80.0}
 
@@ -33,22 +25,10 @@ def traced(us=TIMES, one=()):
     return TracedReads(HERE, rings, dict.fromkeys(rings, 1e5), dict.fromkeys(rings, 1.25e5))
 
 
-def borrowed():
-    """The lab that the sweep over all labs opens too: drawing a picture for the first time is slow."""
-    if TimelineLab not in open_labs:
-        before = set(_instances)
-        open_labs[TimelineLab] = TimelineLab()
-        lent.update(set(_instances) - before)
-    open_labs[TimelineLab].theme = "light"
-    open_labs[TimelineLab].reset()
-    open_labs[TimelineLab].forget()
-    return open_labs[TimelineLab]
-
-
 @pytest.fixture
 def lab(monkeypatch):
     monkeypatch.setattr(module, "trace_reads", lambda requests: traced())
-    return borrowed()
+    return in_light(TimelineLab)
 
 
 @pytest.fixture
@@ -99,7 +79,7 @@ def test_an_event_lasts_until_the_next_and_waiting_belongs_to_who_makes_it_wait(
 
 def test_it_opens_with_the_recorded_trace_and_measures_nothing(monkeypatch):
     monkeypatch.setattr(module, "trace_reads", lambda *_: pytest.fail("measured without being asked"))
-    lab = borrowed()
+    lab = in_light(TimelineLab)
     assert lab.measured is recorded_timeline() and "Recorded on" in lab.describe() and "7.2.22" in lab.describe()
 
 
@@ -184,14 +164,14 @@ def test_a_kept_timeline_is_a_stair_behind_the_next(lab):
 def test_tracing_that_costs_nothing_is_said_as_it_is(showing, monkeypatch):
     quick = replace(traced(), traced_ns={"split": 9e4, "packed": 9e4})
     monkeypatch.setattr(module, "trace_reads", lambda requests: quick)
-    lab = borrowed()
+    lab = in_light(TimelineLab)
     lab.measure()
     assert f"{number(0.9)} times as long" in lab.describe()
 
 
 @pytest.mark.parametrize("_", [pytest.param(0, marks=real_qemu)])
 def test_the_button_traces_a_real_qemu_and_leaves_nothing(_):
-    lab = borrowed()
+    lab = in_light(TimelineLab)
     with nothing_left():
         lab.measure(0.3)
     assert lab.failure == "" and "Your QEMU" in lab.describe() and "The longest step is" in lab.describe()

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.machine.leftovers import alive
 from virtlab.machine import look
 from virtlab.machine.guest import DISK, Guest, Kernel, boot_guest, find_kernel
 from virtlab.machine.guest.initramfs import busybox
@@ -49,15 +50,6 @@ def scratch(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("scratch")))
         yield
-
-
-def alive(pid):
-    """Whether a process still runs: an orphan that nobody reaps is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
 # --- a real one -----------------------------------------------------------------------------------------------------
