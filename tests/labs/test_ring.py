@@ -1,6 +1,7 @@
 """The ring and barrier labs: what they show is what the ring code did, and each missing barrier has its consequence."""
 import pytest
 
+from virtlab.core.words import words
 from virtlab.labs import BarrierLab, RingLab
 from virtlab.labs.barrier import MISSING
 
@@ -11,6 +12,12 @@ def test_the_ring_lab_shows_the_value_that_a_step_has_stored():
     lab.step = 1 + next(n for n, m in enumerate(moments) if m.verb == "publish" and m.kind == "store")
     assert "Store to avail.idx: 2." in lab.describe() and "Now the batch is offered" in lab.describe()
     assert any(text.get_text() == "2" for text in lab._picture._cells)
+
+
+@pytest.mark.parametrize("ring", ["split", "packed"])
+def test_what_a_step_is_good_for_is_told_in_sentences(ring):
+    told = words(f"ring.why.{ring}")
+    assert [key for key, text in told.items() if not text.endswith(".")] == [], "the lab's sentence would not end"
 
 
 def test_a_step_beyond_the_end_is_the_end():
