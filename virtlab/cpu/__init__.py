@@ -1,7 +1,10 @@
-"""The CPU: exits and their tax, interrupts without exits, halting and polling."""
+"""The CPU: exits and their tax, interrupts without exits and over many cores, halting and polling, looking ahead."""
 
+from virtlab.cpu.balancing import Balance, balance, flow_shares, longest_first, steering_remedies
 from virtlab.cpu.cost_sets import COST_SETS, CostSet, ExitCost
+from virtlab.cpu.demand import demand_series
 from virtlab.cpu.exits import ExitProfile, ExitTax, exit_profile, exit_tax, rate_at
+from virtlab.cpu.forecast import Forecast, Outcome, forecast, newsvendor_share
 from virtlab.cpu.halt_polling import (
     GuestPollingOptions,
     HaltPolling,
@@ -22,9 +25,11 @@ from virtlab.cpu.remedies import REMEDIES, AfterIo, RemedySteps, Residue, after_
 from virtlab.cpu.work import ExitWork, exit_work
 
 __all__ = [
-    "COST_SETS", "REASONS", "REMEDIES", "ROUTES", "RULES", "AfterIo", "Burst", "CostSet", "ExitCost", "ExitProfile",
-    "ExitTax", "ExitWork", "GuestPollingOptions", "HaltPolling", "HostShare", "InterruptCost", "Interrupts",
-    "NestedExit", "PollRules", "PostedCheck", "PostedStory", "Reason", "RemedySteps", "Residue", "after_io", "burst",
-    "exit_profile", "exit_tax", "exit_work", "guest_polling", "halt_polling", "host_share", "interrupts", "nested_exit",
-    "poll_intervals_ns", "posted", "posted_story", "rate_at", "remedy_steps",
+    "COST_SETS", "REASONS", "REMEDIES", "ROUTES", "RULES", "AfterIo", "Balance", "Burst", "CostSet", "ExitCost",
+    "ExitProfile", "ExitTax", "ExitWork", "Forecast", "GuestPollingOptions", "HaltPolling", "HostShare",
+    "InterruptCost", "Interrupts", "NestedExit", "Outcome", "PollRules", "PostedCheck", "PostedStory", "Reason",
+    "RemedySteps", "Residue", "after_io", "balance", "burst", "demand_series", "exit_profile", "exit_tax", "exit_work",
+    "flow_shares", "forecast", "guest_polling", "halt_polling", "host_share", "interrupts", "longest_first",
+    "nested_exit", "newsvendor_share", "poll_intervals_ns", "posted", "posted_story", "rate_at", "remedy_steps",
+    "steering_remedies",
 ]  # fmt: skip
