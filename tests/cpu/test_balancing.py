@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -121,9 +121,9 @@ def test_the_measured_six_cores_stay_below_the_bound():
 
 # ------------------------------------------------- balls into bins
 
-@lru_cache(maxsize=None)
+@cache
 def expected_fullest(balls, bins):
-    """Mean of the fullest of ``bins`` for equal balls, exactly: P(max <= k) is bins! [x^balls] of truncated exp^bins."""
+    """Mean of the fullest of ``bins`` for equal balls, exactly: P(max <= k) from the truncated exponential series."""
     mean = 0.0
     for k in range(balls):
         ways = [1.0] + [0.0] * balls  # ways[n] / bins^n: n balls in the bins so far, none above k

@@ -400,7 +400,36 @@ def pages(lab, setting):
         assert number(value) in picture._values[key].get_text() and number(value) in sentence
 
 
-CHECKS = {"ReachLab": reach, "HugePageLab": huge_pages, "ProgramsLab": programs,
+def forecast(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    assert result.law()[0] == near(result.law()[1])
+    naive = result.outcomes["persistence"].cost_vcpus
+    for name, outcome in result.outcomes.items():
+        assert show(outcome.cost_vcpus) in picture._costs[name].get_text()
+        width = sum(bar.get_width() for bar in picture._bars[name])
+        assert width == near(min(2, outcome.cost_vcpus / naive) if naive else 0), f"{name}: bars and cost disagree"
+        assert ("▸" in picture._names[name].get_text()) == (name == setting.predictor)
+    shown = len(picture._demand.get_xdata())
+    level = result.levels[setting.predictor][:shown]
+    assert len(picture._late.get_xdata()) == (result.held_out[:shown] > level + 1e-6).sum()
+    assert ("adds nothing" in sentence) == (result.chosen.verdict == "nothing" or not naive)
+    assert show(naive) in sentence and "oracle 0" in sentence
+
+
+def balance(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    for key, shares in (("queue", result.queue_shares), ("core", result.core_shares)):
+        heights = [bar.get_height() if bar.get_visible() else 0 for bar in picture._bars[key]][: len(shares)]
+        assert sum(heights) == near(heights[0] / shares[0] if shares[0] else sum(heights))
+        assert heights == near([share * sum(heights) for share in shares]), f"{key}: bars and loads disagree"
+        assert picture._elephants[key].get_height() == near(result.elephant_share * sum(heights))
+        assert sum(bar.get_visible() for bar in picture._bars[key]) == (shares > 0).sum()
+    assert picture._through.get_width() == near(result.bound_packets_per_s / result.even_packets_per_s)
+    assert picture._most.get_visible() == (result.elephant_share * setting.irq_cores >= 1 - 1e-9)
+    assert show(result.bound_packets_per_s, "packets/s") in sentence
+
+
+CHECKS = {"ForecastLab": forecast, "BalanceLab": balance, "ReachLab": reach, "HugePageLab": huge_pages, "ProgramsLab": programs,
           "FootprintLab": footprint, "PagesLab": pages,
           "LadderLab": ladder, "JourneyLab": journey, "LoadLab": load, "MixLab": mix, "FleetLab": fleet,
           "MigrationLab": migration, "DirtyLogLab": dirty_log,

@@ -144,11 +144,11 @@ def balance(options: BalanceOptions | None = None, /, **changes: Any) -> Balance
     table = rss.indirection(o.queues, int(FACTS["rss.table"].value))
     queue = rss.queue_of(_hashes(o.flows, o.flow_seed), table)
     shares = flow_shares(o.flows, o.flow_zipf_exponent)
-    queue_shares = np.bincount(queue, weights=shares, minlength=o.queues)
+    queue_shares = _sums(queue, shares, o.queues)
     in_turn = tuple(q % o.irq_cores for q in range(o.queues))
     core_of = in_turn if o.irq_placement == "fixed" else longest_first(queue_shares, o.irq_cores)
-    return Balance(o, queue_shares, core_of, _on_cores(queue_shares, core_of, o.irq_cores),
-                   _on_cores(queue_shares, in_turn, o.irq_cores), float(shares[0]), int(queue[0]))  # fmt: skip
+    return Balance(o, queue_shares, core_of, _sums(core_of, queue_shares, o.irq_cores),
+                   _sums(in_turn, queue_shares, o.irq_cores), float(shares[0]), int(queue[0]))  # fmt: skip
 
 
 def flow_shares(flows: int, exponent: float) -> Floats:
@@ -181,8 +181,9 @@ def _count(what: str, count: int) -> str:
     return str(one if count == 1 else many.format(number(count)))
 
 
-def _on_cores(queue_shares: Floats, core_of: tuple[int, ...], cores: int) -> Floats:
-    return np.bincount(core_of, weights=queue_shares, minlength=cores)
+def _sums(places: Any, shares: Floats, count: int) -> Floats:
+    """What comes to each of ``count`` places."""
+    return np.asarray(np.bincount(places, weights=shares, minlength=count), dtype=np.float64)
 
 
 @functools.lru_cache(maxsize=4)

@@ -106,7 +106,7 @@ class Forecast(Shown):
     def sentence(self) -> str:
         """The result in one sentence with its numbers, and whether predicting was worth it."""
         o, kind = self.options, "own" if self.own else self.options.demand
-        cost = {name: show(outcome.cost_vcpus, "vCPUs") for name, outcome in self.outcomes.items()}
+        cost = {name: show(outcome.cost_vcpus) for name, outcome in self.outcomes.items()}
         return say("forecast.sentence", who=words(f"parameter.predictor.choices.{o.predictor}"), cost=cost[o.predictor],
                    lead=show(o.lead_hours, "h"), ratio=show(o.under_cost), persistence=cost["persistence"],
                    oracle=cost["oracle"], verdict=self._verdict(), why=words(f"forecast.why.{kind}"))  # fmt: skip
@@ -141,9 +141,8 @@ def forecast(
     points = _points(values, o)
     levels = {name: reserve(values, point, o.lead_hours, o.quantile)[LEARN:] for name, point in points.items()}
     levels["oracle"] = values[LEARN:]
-    costs = {name: _cost(values[LEARN:], level, o.under_cost) for name, level in levels.items()}
-    outcomes = {name: _outcome(values[LEARN:], level, costs[name], costs["persistence"], o)
-                for name, level in levels.items()}  # fmt: skip
+    missing = {name: _missing(values[LEARN:], level) for name, level in levels.items()}
+    outcomes = {name: _outcome(gap, missing["persistence"], o) for name, gap in missing.items()}
     own = demand_vcpus is not None
     return Forecast(o, own or o.demand == "azure", own, values, MappingProxyType(levels), MappingProxyType(outcomes))
 
@@ -180,15 +179,18 @@ def _points(values: Floats, o: ForecastOptions) -> dict[str, Floats]:
     }
 
 
-def _cost(values: Floats, levels: Floats, under_cost: float) -> Floats:
-    return under_cost * np.maximum(0.0, values - levels) + np.maximum(0.0, levels - values)
+def _missing(values: Floats, level: Floats) -> Floats:
+    """Demand less level; what is rounding alone is none."""
+    gap = values - level
+    return np.where(np.abs(gap) > 1e-9 * (1 + values.max()), gap, 0.0)
 
 
-def _outcome(values: Floats, level: Floats, cost: Floats, naive: Floats, o: ForecastOptions) -> Outcome:
-    short, spare = float(np.maximum(0.0, values - level).mean()), float(np.maximum(0.0, level - values).mean())
-    low, high = skill_interval(cost, naive, max(DAY, o.lead_hours))
-    return Outcome(float((level < values).mean()), short, spare, o.under_cost * short + spare,
-                   float(_skill(cost.sum(), naive.sum())), low, high)  # fmt: skip
+def _outcome(missing: Floats, naive: Floats, o: ForecastOptions) -> Outcome:
+    short, spare = float(np.maximum(0.0, missing).mean()), float(np.maximum(0.0, -missing).mean())
+    costs = [o.under_cost * np.maximum(0.0, gap) + np.maximum(0.0, -gap) for gap in (missing, naive)]
+    low, high = skill_interval(costs[0], costs[1], max(DAY, o.lead_hours))
+    return Outcome(float((missing > 0).mean()), short, spare, o.under_cost * short + spare,
+                   float(_skill(costs[0].sum(), costs[1].sum())), low, high)  # fmt: skip
 
 
 def skill_interval(cost: Floats, naive: Floats, block: int) -> tuple[float, float]:
@@ -202,7 +204,8 @@ def skill_interval(cost: Floats, naive: Floats, block: int) -> tuple[float, floa
     for series in (cost, naive):
         running = np.concatenate([[0.0], np.cumsum(np.concatenate([series, series[:block]]))])
         sums.append((running[starts + block] - running[starts]).sum(axis=1))
-    low, high = np.quantile(_skill(*sums), [(1 - _INSIDE) / 2, (1 + _INSIDE) / 2])
+    low, high = np.quantile(_skill(*sums), [(1 - _INSIDE) / 2, (1 + _INSIDE) / 2],
+                            method="inverted_cdf")  # no mean of a draw and an infinite one
     return float(low), float(high)
 
 

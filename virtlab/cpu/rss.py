@@ -46,7 +46,7 @@ def random_tuples(flows: int, seed: int) -> NDArray[np.uint8]:
 
 @functools.lru_cache(maxsize=4)
 def _tables(key: bytes) -> NDArray[np.uint32]:
-    """What each value of each byte adds to the hash: uint32[bytes, 256]. A set bit adds the 32 bits of key behind it."""
+    """What each value of each byte adds to the hash: uint32[bytes, 256]. A set bit adds 32 bits of key."""
     whole, bits = int.from_bytes(key, "big"), 8 * len(key)
     tables = np.zeros((len(key) - 4, 256), dtype=np.uint32)
     value = np.arange(256)

@@ -29,6 +29,8 @@ _WHERE = {
     "BarrierLab": "barrier",
     "ExitLab": "exits",
     "InnerKvmLab": "inner_kvm",
+    "ForecastLab": "forecast",
+    "BalanceLab": "balance",
 }
 __all__ = list(_WHERE)
 
