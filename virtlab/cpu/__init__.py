@@ -1,4 +1,4 @@
-"""The CPU: exits and their tax, interrupts without exits and over many cores, halting and polling, looking ahead."""
+"""The CPU: exits and their tax, interrupts without exits and over many cores, halting, looking ahead, neighbours."""
 
 from virtlab.cpu.balancing import Balance, balance, flow_shares, longest_first, steering_remedies
 from virtlab.cpu.cost_sets import COST_SETS, CostSet, ExitCost
@@ -16,6 +16,9 @@ from virtlab.cpu.halt_polling import (
     poll_intervals_ns,
 )
 from virtlab.cpu.interrupts import Burst, InterruptCost, Interrupts, burst, interrupts
+from virtlab.cpu.neighbour_options import NEIGHBOUR_REMEDIES, NeighbourOptions
+from virtlab.cpu.neighbour_remedies import NeighbourRemedies, neighbour_remedies
+from virtlab.cpu.neighbours import Neighbours, neighbours
 from virtlab.cpu.nested import NestedExit, nested_exit
 from virtlab.cpu.posted import PostedCheck, posted
 from virtlab.cpu.posted_model import RULES
@@ -25,11 +28,11 @@ from virtlab.cpu.remedies import REMEDIES, AfterIo, RemedySteps, Residue, after_
 from virtlab.cpu.work import ExitWork, exit_work
 
 __all__ = [
-    "COST_SETS", "REASONS", "REMEDIES", "ROUTES", "RULES", "AfterIo", "Balance", "Burst", "CostSet", "ExitCost",
-    "ExitProfile", "ExitTax", "ExitWork", "Forecast", "GuestPollingOptions", "HaltPolling", "HostShare",
-    "InterruptCost", "Interrupts", "NestedExit", "Outcome", "PollRules", "PostedCheck", "PostedStory", "Reason",
-    "RemedySteps", "Residue", "after_io", "balance", "burst", "demand_series", "exit_profile", "exit_tax", "exit_work",
-    "flow_shares", "forecast", "guest_polling", "halt_polling", "host_share", "interrupts", "longest_first",
-    "nested_exit", "newsvendor_share", "poll_intervals_ns", "posted", "posted_story", "rate_at", "remedy_steps",
-    "steering_remedies",
+    "COST_SETS", "NEIGHBOUR_REMEDIES", "REASONS", "REMEDIES", "ROUTES", "RULES", "AfterIo", "Balance", "Burst",
+    "CostSet", "ExitCost", "ExitProfile", "ExitTax", "ExitWork", "Forecast", "GuestPollingOptions", "HaltPolling",
+    "HostShare", "InterruptCost", "Interrupts", "NeighbourOptions", "NeighbourRemedies", "Neighbours", "NestedExit",
+    "Outcome", "PollRules", "PostedCheck", "PostedStory", "Reason", "RemedySteps", "Residue", "after_io", "balance",
+    "burst", "demand_series", "exit_profile", "exit_tax", "exit_work", "flow_shares", "forecast", "guest_polling",
+    "halt_polling", "host_share", "interrupts", "longest_first", "neighbour_remedies", "neighbours", "nested_exit",
+    "newsvendor_share", "poll_intervals_ns", "posted", "posted_story", "rate_at", "remedy_steps", "steering_remedies",
 ]  # fmt: skip
