@@ -385,7 +385,7 @@ def removed(table):
 def test_each_remedy_removes_its_own_cause_and_no_other():
     table = neighbour_remedies(victim_stream_share=0.0)
     assert removed(table) == {
-        "pinning": {"vcpu_wait"}, "reservation": {"host_wait"}, "offload": {"host_wait"}, "own_core": {"smt"},
+        "own_cpu": {"vcpu_wait"}, "reservation": {"host_wait"}, "offload": {"host_wait"}, "own_core": {"smt"},
         "cat": {"cache", "bandwidth", "dma"}, "mba": set(),
     }  # fmt: skip
 
@@ -405,7 +405,7 @@ def test_a_throttle_leaves_some_of_cache_and_bandwidth_and_takes_the_neighbours_
     table = neighbour_remedies()
     left = table.left("mba")
     assert 0 < left["bandwidth"] < 1 and 0 < left["cache"] < 1
-    assert table.each["mba"].neighbour_speed < 0.7 and table.each["pinning"].neighbour_speed == 1
+    assert table.each["mba"].neighbour_speed < 0.7 and table.each["own_cpu"].neighbour_speed == 1
 
 
 def test_removing_one_cause_makes_another_count_more():
@@ -425,13 +425,13 @@ def test_density_is_the_price_of_pinning_reservation_and_a_core_of_ones_own():
     table = neighbour_remedies()
     assert table.none.options.vcpus_sold == 96
     assert {r: table.sold_less(r) for r in NEIGHBOUR_REMEDIES} == {
-        "pinning": 48, "reservation": 8, "offload": 0, "own_core": 48, "cat": 0, "mba": 0}  # fmt: skip
+        "own_cpu": 48, "reservation": 8, "offload": 0, "own_core": 48, "cat": 0, "mba": 0}  # fmt: skip
     assert NeighbourOptions(threads_per_core=1).vcpus_sold == 48
     assert NeighbourOptions(threads_per_core=1, own_core=True).vcpus_sold == 48
 
 
 def test_pinning_without_overcommit_costs_nothing_and_removes_what_there_is():
-    assert neighbour_remedies(vcpus_per_thread=1).sold_less("pinning") == 0
+    assert neighbour_remedies(vcpus_per_thread=1).sold_less("own_cpu") == 0
 
 
 def test_ways_that_the_victim_does_not_fill_are_idle():

@@ -120,4 +120,4 @@ def test_ms_away_on_a_host_that_is_not_isolated_are_slices_and_isolation_is_what
     longest_us = NeighbourOptions().vcpu_wait_ns / 1e3
     oslat = FACTS["jitter.oslat.max"]
     assert oslat.high / 4 < longest_us < oslat.low
-    assert not any(wait.mean_ns for wait in NeighbourOptions(pinning=True, reservation=True).waits.values())
+    assert not any(wait.mean_ns for wait in NeighbourOptions(own_cpu=True, reservation=True).waits.values())

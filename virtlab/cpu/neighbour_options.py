@@ -18,8 +18,8 @@ Cause = Literal["vcpu_wait", "host_wait", "smt", "cache", "bandwidth", "dma"]
 #: What makes the victim slower whenever the neighbours are active; the two waits meet only a vCPU that wakes up.
 SLOWING: tuple[Cause, ...] = ("smt", "cache", "bandwidth", "dma")
 WAITING: tuple[Cause, ...] = ("vcpu_wait", "host_wait")
-NeighbourRemedy = Literal["pinning", "reservation", "offload", "own_core", "cat", "mba"]
-NEIGHBOUR_REMEDIES: tuple[NeighbourRemedy, ...] = ("pinning", "reservation", "offload", "own_core", "cat", "mba")
+NeighbourRemedy = Literal["own_cpu", "reservation", "offload", "own_core", "cat", "mba"]
+NEIGHBOUR_REMEDIES: tuple[NeighbourRemedy, ...] = ("own_cpu", "reservation", "offload", "own_core", "cat", "mba")
 Sibling = Literal["neighbour", "own", "idle"]
 
 
@@ -91,7 +91,7 @@ class NeighbourOptions(TenantOptions):
     victim_ways: int = parameter(FACTS["neighbour.ways"], ge=1, le=31)
     mba_share: float = parameter(FACTS["neighbour.mba"], ge=0.1, le=1)
     reserved_cores: int = parameter(FACTS["neighbour.reserved"], ge=1, le=255)
-    pinning: bool = parameter(FACTS["neighbour.remedy"], default=False)
+    own_cpu: bool = parameter(FACTS["neighbour.remedy"], default=False)
     reservation: bool = parameter(FACTS["neighbour.remedy"], default=False)
     offload: bool = parameter(FACTS["neighbour.remedy"], default=False)
     own_core: bool = parameter(FACTS["neighbour.remedy"], default=False)
@@ -127,7 +127,7 @@ class NeighbourOptions(TenantOptions):
     @property
     def waits(self) -> dict[Cause, Wait]:
         """What a vCPU that is woken may wait for. The host's threads serve the victim as well, neighbours or not."""
-        vcpus = 0.0 if self.pinning or not self.neighbour_vcpus else self.vcpu_wait_share
+        vcpus = 0.0 if self.own_cpu or not self.neighbour_vcpus else self.vcpu_wait_share
         host = 0.0 if self.reservation or self.offload else self.host_wait_share
         return {"vcpu_wait": Wait(vcpus, self.vcpu_wait_ns), "host_wait": Wait(host, self.host_wait_ns)}
 
@@ -136,7 +136,7 @@ class NeighbourOptions(TenantOptions):
         """vCPUs that a socket sells when each of its VMs has these remedies."""
         cores = self.socket_cores - (self.reserved_cores if self.reservation else 0)
         threads = cores * (1 if self.own_core else self.threads_per_core)
-        return threads * (1 if self.pinning else self.vcpus_per_thread)
+        return threads * (1 if self.own_cpu else self.vcpus_per_thread)
 
     def contention(self) -> Contention:
         """Victim and neighbours on this socket. All threads of the neighbours' cores are taken to be busy."""
