@@ -25,6 +25,10 @@ from virtlab.cpu.posted_model import RULES
 from virtlab.cpu.posted_story import PostedStory, posted_story
 from virtlab.cpu.reasons import REASONS, ROUTES, Reason
 from virtlab.cpu.remedies import REMEDIES, AfterIo, RemedySteps, Residue, after_io, remedy_steps
+from virtlab.cpu.schedule import schedule
+from virtlab.cpu.schedule_options import ScheduleOptions
+from virtlab.cpu.schedule_result import Schedule, WaitTimes
+from virtlab.cpu.schedule_trace import Interval, ScheduleTrace, schedule_trace
 from virtlab.cpu.work import ExitWork, exit_work
 
 __all__ = [
@@ -35,4 +39,10 @@ __all__ = [
     "burst", "demand_series", "exit_profile", "exit_tax", "exit_work", "flow_shares", "forecast", "guest_polling",
     "halt_polling", "host_share", "interrupts", "longest_first", "neighbour_remedies", "neighbours", "nested_exit",
     "newsvendor_share", "poll_intervals_ns", "posted", "posted_story", "rate_at", "remedy_steps", "steering_remedies",
+    "COST_SETS", "REASONS", "REMEDIES", "ROUTES", "RULES", "AfterIo", "Burst", "CostSet", "ExitCost", "ExitProfile",
+    "ExitTax", "ExitWork", "GuestPollingOptions", "HaltPolling", "HostShare", "InterruptCost", "Interrupts",
+    "Interval", "NestedExit", "PollRules", "PostedCheck", "PostedStory", "Reason", "RemedySteps", "Residue", "Schedule",
+    "ScheduleOptions", "ScheduleTrace", "WaitTimes", "after_io", "burst", "exit_profile", "exit_tax", "exit_work",
+    "guest_polling", "halt_polling", "host_share", "interrupts", "nested_exit", "poll_intervals_ns", "posted",
+    "posted_story", "rate_at", "remedy_steps", "schedule", "schedule_trace",
 ]  # fmt: skip
