@@ -8,9 +8,9 @@ static const int64_t NEVER = (int64_t)1 << 62;
 
 typedef int64_t i64;
 
-typedef struct { /* of a thread, as the rows of THREAD, and its work space */
-    i64 low, high, near_low, near_high, home, pace, weight, near_speed, far_speed;
-    i64 on, vrt, deadline, left, cold, rest, size, turn, ready, since, fresh;
+typedef struct { /* of a thread, as the rows of THREAD, and its work srate */
+    i64 low, high, near_low, near_high, home, rate, weight, near_speed, far_speed;
+    i64 on, vrt, deadline, lag, left, cold, rest, size, turn, ready, since, fresh;
     i64 run, steal, idle, work, overhead, far, longest;
     double work_mean, sleep_mean;
 } thread;
@@ -45,7 +45,7 @@ INLINE void spend(thread *s, pcpu *q, i64 d, int vcpu)
         q->emulator += d;
     if (q->far)
         s->far += d;
-    s->vrt += d * s->pace;
+    s->vrt += d * s->rate;
     s->left -= d;
     i64 x = s->cold;
     if (x > 0) {
@@ -93,6 +93,18 @@ INLINE i64 mean_time(const thread *s, i64 u, i64 weights, const i64 *queue, i64 
     return x + total / weights - (total % weights < 0); /* rounded down */
 }
 
+INLINE i64 pick_eevdf(const thread *s, i64 mean, const i64 *queue, i64 n)
+{
+    i64 b = -1;
+    for (i64 k = 0; k < n; k++) {
+        i64 q = queue[k];
+        if (s[q].vrt <= mean && (b < 0 || s[q].deadline < s[queue[b]].deadline ||
+                                 (s[q].deadline == s[queue[b]].deadline && before(s, q, queue[b]))))
+            b = k;
+    }
+    return b;
+}
+
 INLINE i64 longest_waiting(i64 c, i64 from, i64 end, i64 n, const pcpu *pcpus, const i64 *queue, const thread *s)
 {
     i64 b = -1;
@@ -121,14 +133,14 @@ INLINE void waited(thread *s, i64 x)
 
 INLINE int roams(const thread *s) { return s->low + 1 < s->high; }
 
-/* As the kernel, without a trace. `space` has room for the structs. */
+/* As the kernel, without a trace. `srate` has room for the structs. */
 void schedule(const i64 *setting, i64 *records, i64 *records_p, const double *means, const double *work_units,
-              const double *sleep_units, i64 *tree, i64 leaves, i64 *queues, i64 *waits, i64 *counters, void *space)
+              const double *sleep_units, i64 *tree, i64 leaves, i64 *queues, i64 *waits, i64 *counters, void *srate)
 {
     const i64 p = setting[0], vcpus = setting[1], n = setting[2], bursts = setting[3], wall = setting[4];
     const i64 slice = setting[5], credit = setting[6], granularity = setting[7], eevdf = setting[8];
     const i64 switch_ns = setting[9], migration = setting[10];
-    pcpu *pcpus = space;
+    pcpu *pcpus = srate;
     thread *threads = (thread *)(pcpus + p);
     i64 events = 0, switches = 0, migrations = 0, preemptions = 0, roaming = 0, idle = p;
     for (i64 c = 0; c < p; c++) {
@@ -138,7 +150,7 @@ void schedule(const i64 *setting, i64 *records, i64 *records_p, const double *me
     for (i64 v = 0; v < n; v++) {
         const i64 *r = records + 32 * v;
         threads[v] = (thread){.low = r[0], .high = r[1], .near_low = r[2], .near_high = r[3], .home = r[4],
-                              .pace = r[5], .weight = r[6], .near_speed = r[7], .far_speed = r[8], .on = r[9],
+                              .rate = r[5], .weight = r[6], .near_speed = r[7], .far_speed = r[8], .on = r[9],
                               .work_mean = means[v], .sleep_mean = means[n + v]};
         if (threads[v].sleep_mean < 0)
             set_time(tree, leaves + p + v, 0);
@@ -170,11 +182,17 @@ void schedule(const i64 *setting, i64 *records, i64 *records_p, const double *me
                 if (++s->turn == bursts)
                     s->turn = 0;
                 set_time(tree, leaves + p + v, t + (i64)(sleep_units[v * bursts + s->turn] * s->sleep_mean));
-                if (--here->load == 0 && here->base < s->vrt)
-                    here->base = s->vrt;
+                if (--here->load == 0) {
+                    s->lag = 0;
+                    if (eevdf || here->base < s->vrt)
+                        here->base = s->vrt;
+                } else if (eevdf) {
+                    i64 lag = mean_time(threads, v, s->weight, queues + c * n, here->waiting) - s->vrt;
+                    s->lag = lag < 2 * slice * s->rate ? lag : 2 * slice * s->rate;
+                }
             } else {
                 s->left = slice;
-                s->deadline = s->vrt + slice * s->pace;
+                s->deadline = s->vrt + slice * s->rate;
                 if (here->waiting == 0) {
                     i64 x = s->cold + (s->rest + here->speed - 1) / here->speed;
                     set_time(tree, leaves + c, t + (x < slice ? x : slice));
@@ -211,30 +229,40 @@ void schedule(const i64 *setting, i64 *records, i64 *records_p, const double *me
                 spend(&threads[u], here, t - here->dated, u < vcpus);
                 here->dated = t;
                 if (eevdf) {
-                    x = mean_time(threads, u, threads[u].weight, queue, here->waiting);
+                    here->base = x = mean_time(threads, u, threads[u].weight, queue, here->waiting);
+                    if (s->lag > 0) {
+                        i64 weight = threads[u].weight;
+                        for (k = 0; k < here->waiting; k++)
+                            weight += threads[queue[k]].weight;
+                        s->vrt = x -= s->lag * (weight + s->weight) / weight;
+                    }
                 } else {
                     x = threads[u].vrt;
                     for (k = 0; k < here->waiting; k++)
                         if (threads[queue[k]].vrt < x)
                             x = threads[queue[k]].vrt;
+                    if (x < here->base)
+                        x = here->base;
+                    here->base = x;
                 }
-                if (x < here->base)
-                    x = here->base;
-                here->base = x;
             }
             if (!eevdf)
                 x -= credit;
             if (s->vrt < x)
                 s->vrt = x;
             s->left = slice;
-            s->deadline = s->vrt + slice * s->pace;
+            s->deadline = s->vrt + slice * s->rate;
             queue[here->waiting++] = v;
             here->load++;
             roaming += roams(s);
             if (u >= 0) {
-                if (eevdf ? s->vrt > x || s->deadline >= threads[u].deadline
-                          : threads[u].vrt - s->vrt <= granularity * s->pace)
+                if (eevdf) {
+                    x = mean_time(threads, u, threads[u].weight, queue, here->waiting);
+                    if (threads[u].vrt <= x || queue[pick_eevdf(threads, x, queue, here->waiting)] != v)
+                        continue;
+                } else if (threads[u].vrt - s->vrt <= granularity * s->rate) {
                     continue;
+                }
                 preemptions++;
                 back = u;
             }
@@ -290,30 +318,21 @@ void schedule(const i64 *setting, i64 *records, i64 *records_p, const double *me
                 idle++;
                 continue;
             }
-            i64 b = -1, x;
+            i64 b = 0, x;
             if (eevdf) {
                 x = mean_time(threads, queue[0], 0, queue, here->waiting);
-                for (k = 0; k < here->waiting; k++) {
-                    i64 q = queue[k];
-                    if (threads[q].vrt > x)
-                        continue;
-                    if (b < 0 || threads[q].deadline < threads[queue[b]].deadline ||
-                        (threads[q].deadline == threads[queue[b]].deadline && before(threads, q, queue[b])))
-                        b = k;
-                }
+                b = pick_eevdf(threads, x, queue, here->waiting);
             } else {
-                b = 0;
                 for (k = 1; k < here->waiting; k++) {
                     i64 q = queue[k];
                     if (threads[q].vrt < threads[queue[b]].vrt ||
                         (threads[q].vrt == threads[queue[b]].vrt && before(threads, q, queue[b])))
                         b = k;
                 }
-                x = threads[queue[b]].vrt;
+                x = threads[queue[b]].vrt > here->base ? threads[queue[b]].vrt : here->base;
                 threads[queue[b]].left = slice;
             }
-            if (here->base < x)
-                here->base = x;
+            here->base = x;
             v = queue[b];
             queue[b] = queue[--here->waiting];
             thread *s = &threads[v];
@@ -360,7 +379,7 @@ void schedule(const i64 *setting, i64 *records, i64 *records_p, const double *me
             s->idle += wall - s->since;
         const i64 out[] = {s->run, s->steal, s->idle, s->work, s->overhead, s->far, s->longest};
         for (int k = 0; k < 7; k++)
-            records[32 * v + 20 + k] = out[k];
+            records[32 * v + 21 + k] = out[k];
     }
     counters[0] = events;
     counters[1] = switches;

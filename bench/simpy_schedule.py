@@ -32,8 +32,10 @@ class Thread:
         (self.low, self.high, self.near_low, self.near_high, self.home, self.rate, self.weight, self.near_speed,
          self.far_speed, self.on) = given  # fmt: skip
         self.number, (self.work_mean, self.sleep_mean) = number, work
-        self.vrt = self.deadline = self.left = self.cold = self.rest = self.size = self.ready = self.since = 0
+        self.vrt = self.deadline = self.lag = self.left = self.cold = self.rest = self.size = 0
+        self.ready = self.since = 0
         self.run = self.steal = self.idle = self.work = self.overhead = self.far = self.longest = 0
+        self.roams = self.low + 1 < self.high
         self.fresh = self.awake = False
         self.done: simpy.Event | None = None
 
@@ -122,8 +124,15 @@ class Host:
         start = pcpu.base
         if u:
             self.spend(pcpu, u)
-            start = pcpu.base = max(start, self.mean([*pcpu.queue, u]) if self.eevdf else
-                                    min(x.vrt for x in [*pcpu.queue, u]))  # fmt: skip
+            present = [*pcpu.queue, u]
+            if self.eevdf:
+                start = pcpu.base = self.mean(present)
+                if s.lag > 0:
+                    weight = sum(x.weight for x in present)
+                    start -= s.lag * (weight + s.weight) // weight
+                    s.vrt = start
+            else:
+                start = pcpu.base = max(start, min(x.vrt for x in present))
         s.vrt = max(s.vrt, start if self.eevdf else start - self.credit)
         s.left = self.slice
         s.deadline = s.vrt + self.slice * s.rate
@@ -131,21 +140,33 @@ class Host:
         pcpu.load += 1
         if u is None:
             self.call(pcpu)
-        elif (s.vrt <= start and s.deadline < u.deadline if self.eevdf else
-              u.vrt - s.vrt > self.granularity * s.rate):  # fmt: skip
+        elif self.takes_place(s, u, pcpu):
             self.preemptions += 1
             assert pcpu.process
             pcpu.process.interrupt()
 
+    def takes_place(self, s: Thread, u: Thread, pcpu: Pcpu) -> bool:
+        """Whether a thread that woke up takes the place of the one that runs."""
+        if not self.eevdf:
+            return u.vrt - s.vrt > self.granularity * s.rate
+        mean = self.mean([*pcpu.queue, u])
+        return u.vrt > mean and self.earliest(pcpu.queue, mean) is s
+
+    def earliest(self, threads: list[Thread], mean: int) -> Thread:
+        return min((q for q in threads if q.vrt <= mean), key=lambda q: (q.deadline, q.ready, q.number))
+
     def quietest(self, s: Thread, pcpu: Pcpu, fewest: int) -> Pcpu:
         """Moves the thread to the pCPU with the fewest threads, and below `fewest`, if there is one."""
-        for j in [*range(s.near_low, s.near_high), *range(s.low, s.high)]:
-            if fewest and self.pcpus[j].load < fewest:
-                best, fewest = self.pcpus[j], self.pcpus[j].load
-                s.on = j
-        if s.on == pcpu.number:
+        if not s.roams:
             return pcpu
-        self.moved(s, pcpu, best)
+        best = pcpu
+        for candidate in self.pcpus[s.near_low : s.near_high] + self.pcpus[s.low : s.high]:
+            if candidate.load < fewest:
+                best, fewest = candidate, candidate.load
+                if not fewest:
+                    break
+        if best is not pcpu:
+            self.moved(s, pcpu, best)
         return best
 
     def moved(self, s: Thread, source: Pcpu, target: Pcpu) -> None:
@@ -225,8 +246,9 @@ class Host:
                 s.work += s.size
                 self.count(2, s, self.env.now - s.since)
                 pcpu.load -= 1
+                s.lag = min(self.mean([*pcpu.queue, s]) - s.vrt, 2 * self.slice * s.rate)
                 if not pcpu.load:
-                    pcpu.base = max(pcpu.base, s.vrt)
+                    pcpu.base = s.vrt if self.eevdf else max(pcpu.base, s.vrt)
                 assert s.done
                 s.done.succeed()
                 continue
@@ -242,26 +264,24 @@ class Host:
     def choose(self, pcpu: Pcpu) -> Thread:
         if self.eevdf:
             x = self.mean(pcpu.queue)
-            s = min((q for q in pcpu.queue if q.vrt <= x), key=lambda q: (q.deadline, q.ready, q.number))
+            s = self.earliest(pcpu.queue, x)
         else:
             s = min(pcpu.queue, key=lambda q: (q.vrt, q.ready, q.number))
-            x = s.vrt
+            x = max(s.vrt, pcpu.base)
             s.left = self.slice
-        pcpu.base = max(pcpu.base, x)
+        pcpu.base = x
         pcpu.queue.remove(s)
         return s
 
     def take_over(self, pcpu: Pcpu) -> None:
         """Who waited longest in another queue and may run here, on the same node first."""
-        own = [p for p in self.pcpus if p.node == pcpu.node]
-        for pcpus in (own, self.pcpus):
-            found = [s for p in pcpus for s in p.queue if s.low <= pcpu.number < s.high]
-            if found:
-                s = min(found, key=lambda q: (q.ready, q.number))
-                source = self.pcpus[s.on]
-                source.queue.remove(s)
-                source.load -= 1
-                pcpu.queue.append(s)
-                pcpu.load = 1
-                self.moved(s, source, pcpu)
-                return
+        found = [s for p in self.pcpus for s in p.queue if s.roams and s.low <= pcpu.number < s.high]
+        if found:
+            near = [s for s in found if self.pcpus[s.on].node == pcpu.node]
+            s = min(near or found, key=lambda q: (q.ready, q.number))
+            source = self.pcpus[s.on]
+            source.queue.remove(s)
+            source.load -= 1
+            pcpu.queue.append(s)
+            pcpu.load = 1
+            self.moved(s, source, pcpu)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -101,6 +102,38 @@ def test_an_inlined_helper_is_part_of_the_kernel_and_a_function_of_its_own(monke
     assert kernel(values, second) == count == 2
     assert first.tolist() == second.tolist() == values.tolist()
     assert _add([0.0, 5.0], 1, 1) is True
+
+
+_STEPS = """
+from virtlab.core.jit import Inlined
+STEP = {step}
+@Inlined
+def add(a):
+    return a + {add}
+"""
+_KERNEL = """
+from steps import STEP, add
+from virtlab.core.jit import jit
+@jit()
+def kernel(a):
+    return add(a) * STEP
+"""
+
+
+@pytest.mark.skipif(not have_numba(), reason="numba is not there to compile with")
+def test_a_kernel_is_compiled_anew_when_a_helper_of_another_file_changes(tmp_path):
+    """numba's cache asks only whether the kernel's own file changed."""
+    (tmp_path / "kernel.py").write_text(_KERNEL)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]), "NUMBA_CACHE_DIR": str(tmp_path),
+           "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
+    found = []
+    for add, step in ((1, 10), (2, 10), (2, 100)):
+        (tmp_path / "steps.py").write_text(_STEPS.format(add=add, step=step))
+        run = subprocess.run([sys.executable, "-c", "from kernel import kernel; print(kernel(1))"], env=env,
+                             capture_output=True, text=True, check=True)  # fmt: skip
+        found.append(int(run.stdout))
+    assert found == [20, 30, 300]
+    assert len(list(tmp_path.rglob("*.nbc"))) == 3, "each is kept"
 
 
 def test_every_example_of_a_kernel_is_called_when_all_are_compiled(monkeypatch, capsys):

@@ -8,8 +8,10 @@ import importlib
 import os
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
@@ -52,10 +54,11 @@ class Kernel(Generic[P, R]):
         """The numba dispatcher; nothing is compiled before its first call. Needs numba."""
         with _lock:
             if self._compiled is None:
+                source = _named_by_what_it_pastes(self.py_func)
                 try:
-                    self._compiled = _numba().njit(cache=True, nogil=True)(self.py_func)
+                    self._compiled = _numba().njit(cache=True, nogil=True)(source)
                 except RuntimeError:  # no directory to keep a cache in
-                    self._compiled = _numba().njit(nogil=True)(self.py_func)
+                    self._compiled = _numba().njit(nogil=True)(source)
         return self._compiled
 
     @property
@@ -102,6 +105,32 @@ class Inlined(Generic[P, R]):
     def _numba_type_(self) -> Any:  # the name is typed after it was pasted, too
         self._compiled = _numba().njit(inline="always")(self.py_func)  # numba's type holds it weakly only
         return self._compiled._numba_type_
+
+
+def _named_by_what_it_pastes(function: Any) -> Any:
+    """The same function; its name tells helpers and numbers: numba asks only whether the kernel's own file changed."""
+    pasted = _pasted(function, set())
+    if not pasted:
+        return function
+    code, name = function.__code__, f"{function.__qualname__}-{zlib.crc32(repr(pasted).encode()):08x}"
+    new = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    new.__qualname__, new.__module__, new.__doc__ = name, function.__module__, function.__doc__
+    return new
+
+
+def _pasted(function: Any, seen: set[str]) -> list[Any]:
+    """The numbers that a function has from outside and the code of the helpers that it uses, and theirs."""
+    found: list[Any] = []
+    for name in sorted(set(function.__code__.co_names) - seen):
+        value = function.__globals__.get(name)
+        if isinstance(value, int | float):
+            found.append((name, value))
+        elif isinstance(value, Inlined):
+            seen.add(name)
+            helper: Any = value.py_func
+            constants = [x for x in helper.__code__.co_consts if isinstance(x, int | float)]
+            found.append((name, helper.__code__.co_code, constants, _pasted(helper, seen)))
+    return found
 
 
 def main() -> None:

@@ -1,17 +1,18 @@
 """Who runs when: vCPUs and emulator threads of VMs on the pCPUs of a host, under Linux's fair schedulers.
 
-Policies. Each thread has a virtual time, which its run time adds to, divided by its weight. A pCPU lets a thread run for
-a slice; then, if others wait, it chooses again. Slices are counted from the choice, so that a thread that wakes up while
-another has run alone waits for at most the rest of one.
+Policies. Each thread has a virtual time, to which its run time adds, divided by its weight. A pCPU lets a thread run
+for a slice; then, if others wait, it chooses again. While nobody waits, slice follows slice, and who comes then waits
+for at most the rest of one.
 
-cfs    The thread with the least virtual time. One that wakes up may be behind the others by half of CFS's latency (four
-       slices), and takes the place of the one that runs if it is behind by more than the wake-up granularity (4/3 of a
-       slice): the proportions of Linux 6.5. CFS itself made slices longer where few competed, down to its minimum
-       granularity; here a slice is ``slice_ns`` always.
+cfs    The thread with the least virtual time. One that wakes up may be behind the others by half of CFS's latency
+       (four slices), and takes the place of the one that runs if it is behind by more than the wake-up granularity
+       (4/3 of a slice): the proportions of Linux 6.5. CFS itself made slices longer where few competed, down to its
+       minimum granularity; here a slice is ``slice_ns`` always.
 eevdf  Of those that had no more than their share (virtual time up to the mean of the pCPU's threads), the one with the
-       earliest deadline: virtual time at the begin of its slice, plus the slice by its weight. One that wakes up starts
-       from the mean, or from where it was if it had had more; it takes the place of the one that runs if its deadline
-       is earlier (as in the algorithm, Stoica and Abdel-Wahab 1995; Linux's RUN_TO_PARITY is off).
+       earliest deadline: virtual time at the begin of its slice, plus the slice by its weight (Stoica and Abdel-Wahab
+       1995). As in Linux 6.12: one that sleeps keeps what it was behind its share, up to two slices, and works off what
+       it was ahead; one that wakes up takes the place of another only if that had more than its share
+       (RUN_TO_PARITY). So a thread that never had to wait has to wait for the end of the slice.
 
 Placement. A thread that wakes up stays on its pCPU if that is idle, else goes to the one with the fewest threads, near
 its memory first. A thread that is put back goes to an idle pCPU, and a pCPU that becomes idle takes over who has waited
@@ -109,7 +110,7 @@ def _wakeups(o: ScheduleOptions, means: Floats) -> float:
 
 @functools.lru_cache(maxsize=4)
 def _units(seed: int, vcpus: int, emulators: int) -> tuple[Floats, Floats]:
-    """Exponential numbers of mean 1 for bursts and sleeps, float64[threads x BURSTS]; those of a thread never change."""
+    """Exponential numbers of mean 1 for bursts and sleeps, float64[threads x BURSTS]; a thread has its own, always."""
     drawn = []
     for kind in range(2):
         parts = [np.random.default_rng([seed, kind, who]).exponential(1.0, count * BURSTS)

@@ -15,10 +15,59 @@ from numpy.typing import NDArray
 
 from virtlab.core.jit import jit
 from virtlab.cpu.schedule_steps import (
-    AWAY, BASE, BEGUN, BUCKETS, COLD, DATED, DEADLINE, FAR_SPEED, FRESH, HIGH, HOME, IDLE, INDEX, LEFT, LOAD, LOW,
-    NEAR_HIGH, NEAR_SPEED, NEVER, NODE, NODE_HIGH, ON, PCPU, PCPU_SPEED, RATE, READY, REST, RUNNING, SINCE, SIZE, SPEED,
-    THREAD, THREAD_BITS, TURN, UNUSED, VRT, WAITING, WEIGHT, WORK, count, least_time, longest_waiting, mean_time, move,
-    note, pick_cfs, pick_eevdf, quietest, set_time, spend, waited,
+    AWAY,
+    BASE,
+    BEGUN,
+    BUCKETS,
+    COLD,
+    DATED,
+    DEADLINE,
+    FAR_SPEED,
+    FRESH,
+    HIGH,
+    HOME,
+    IDLE,
+    INDEX,
+    LAG,
+    LEFT,
+    LOAD,
+    LOW,
+    NEAR_HIGH,
+    NEAR_SPEED,
+    NEVER,
+    NODE,
+    NODE_HIGH,
+    ON,
+    PCPU,
+    PCPU_SPEED,
+    RATE,
+    READY,
+    REST,
+    RUNNING,
+    SINCE,
+    SIZE,
+    SPEED,
+    THREAD,
+    THREAD_BITS,
+    TURN,
+    UNUSED,
+    VRT,
+    WAITING,
+    WEIGHT,
+    WORK,
+    count,
+    least_time,
+    longest_waiting,
+    mean_time,
+    move,
+    note,
+    pick_cfs,
+    pick_eevdf,
+    quietest,
+    set_time,
+    spend,
+    waited,
+    weight_of,
 )  # fmt: skip
 
 Ints = NDArray[np.int64]
@@ -81,7 +130,7 @@ def schedule_kernel(
             break
         k = 1
         while k < leaves:
-            k *= 2
+            k = 2 * k & INDEX
             if tree[k] != t:
                 k += 1
         source = k - leaves
@@ -101,10 +150,18 @@ def schedule_kernel(
                     k = 0
                 threads[s + TURN] = k
                 v = s >> THREAD_BITS
-                set_time(tree, wakes + v, t + int(sleep_units[v * bursts + k] * means[n + v]))
+                set_time(tree, wakes + v, t + int(sleep_units[v * bursts + k & INDEX] * means[n + v & INDEX]))
                 pcpus[r + LOAD] -= 1
-                if pcpus[r + LOAD] == 0 and pcpus[r + BASE] < threads[s + VRT]:
-                    pcpus[r + BASE] = threads[s + VRT]
+                if pcpus[r + LOAD] == 0:
+                    threads[s + LAG] = 0
+                    if eevdf or pcpus[r + BASE] < threads[s + VRT]:
+                        pcpus[r + BASE] = threads[s + VRT]
+                elif eevdf:
+                    x = threads[s + VRT]
+                    k = c * n & INDEX
+                    x = mean_time(x, threads[s + WEIGHT], queue, k, k + pcpus[r + WAITING], threads) - x
+                    k = 2 * slice_ns * threads[s + RATE]
+                    threads[s + LAG] = x if x < k else k
             else:
                 threads[s + LEFT] = slice_ns
                 threads[s + DEADLINE] = threads[s + VRT] + slice_ns * threads[s + RATE]
@@ -114,13 +171,13 @@ def schedule_kernel(
                     continue
                 back = s
         else:  # a thread wakes up
-            v = source - p
+            v = source - p & INDEX
             s = v * THREAD & INDEX
             set_time(tree, leaves + source, NEVER)
             threads[s + IDLE] += t - threads[s + SINCE]
             x = wall + 1
-            if means[n + v] >= 0.0:
-                x = int(work_units[v * bursts + threads[s + TURN]] * means[v])
+            if means[n + v & INDEX] >= 0.0:
+                x = int(work_units[v * bursts + threads[s + TURN] & INDEX] * means[v])
                 if x < 1:
                     x = 1
             threads[s + SIZE] = x
@@ -138,7 +195,7 @@ def schedule_kernel(
                     migrations += 1
                     c = b
                     r = c * PCPU & INDEX
-            first = c * n
+            first = c * n & INDEX
             end = first + pcpus[r + WAITING]
             u = pcpus[r + RUNNING]
             x = pcpus[r + BASE]
@@ -146,11 +203,16 @@ def schedule_kernel(
                 spend(u, r, t, emulators, threads, pcpus)
                 if eevdf:
                     x = mean_time(threads[u + VRT], threads[u + WEIGHT], queue, first, end, threads)
+                    pcpus[r + BASE] = x
+                    if threads[s + LAG] > 0:  # as far behind the mean as it was, once it is part of it
+                        k = weight_of(threads[u + WEIGHT], queue, first, end, threads)
+                        x -= threads[s + LAG] * (k + threads[s + WEIGHT]) // k
+                        threads[s + VRT] = x
                 else:
                     x = least_time(threads[u + VRT], queue, first, end, threads)
-                if x < pcpus[r + BASE]:
-                    x = pcpus[r + BASE]
-                pcpus[r + BASE] = x
+                    if x < pcpus[r + BASE]:
+                        x = pcpus[r + BASE]
+                    pcpus[r + BASE] = x
             if not eevdf:
                 x -= credit
             if threads[s + VRT] < x:
@@ -164,7 +226,8 @@ def schedule_kernel(
                 roaming += 1
             if u >= 0:
                 if eevdf:
-                    if threads[s + VRT] > x or threads[s + DEADLINE] >= threads[u + DEADLINE]:
+                    x = mean_time(threads[u + VRT], threads[u + WEIGHT], queue, first, end + 1, threads)
+                    if threads[u + VRT] <= x or queue[pick_eevdf(x, queue, first, end + 1, threads)] != s:
                         continue
                 elif threads[u + VRT] - threads[s + VRT] <= granularity * threads[s + RATE]:
                     continue
@@ -180,7 +243,7 @@ def schedule_kernel(
             pcpus[r + UNUSED] += t - pcpus[r + DATED]
         other = -1  # an idle pCPU that gets the thread
         if back >= 0:
-            s = back
+            s = back & INDEX
             b = c
             roams = threads[s + LOW] + 1 < threads[s + HIGH]
             if roams:
@@ -188,13 +251,13 @@ def schedule_kernel(
                 if idle > 0:
                     b = quietest(s, c, 1, threads, pcpus)
             r = b * PCPU & INDEX
-            queue[b * n + pcpus[r + WAITING]] = s
+            queue[b * n + pcpus[r + WAITING] & INDEX] = s
             pcpus[r + WAITING] += 1
             threads[s + READY] = t
             if b != c:
                 move(s, c, b, migration, threads, pcpus)
                 migrations += 1
-                pcpus[c * PCPU + LOAD] -= 1
+                pcpus[(c * PCPU & INDEX) + LOAD] -= 1
                 pcpus[r + LOAD] += 1
                 pcpus[r + UNUSED] += t - pcpus[r + DATED]
                 idle -= 1
@@ -202,16 +265,16 @@ def schedule_kernel(
                 back = -1
         while c >= 0:  # choose who runs next
             r = c * PCPU & INDEX
-            first = c * n
+            first = c * n & INDEX
             if pcpus[r + WAITING] == 0 and roaming > 0:  # take over from another queue
                 b = longest_waiting(c, n, p, threads, pcpus, queue)
                 if b >= 0:
-                    s = queue[b]
+                    s = queue[b] & INDEX
                     j = threads[s + ON]
                     k = j * PCPU & INDEX
                     pcpus[k + WAITING] -= 1
                     pcpus[k + LOAD] -= 1
-                    queue[b] = queue[j * n + pcpus[k + WAITING]]
+                    queue[b] = queue[j * n + pcpus[k + WAITING] & INDEX]
                     queue[first] = s
                     pcpus[r + WAITING] = 1
                     pcpus[r + LOAD] = 1
@@ -231,9 +294,10 @@ def schedule_kernel(
                     b = pick_cfs(queue, first, end, threads)
                     s = queue[b] & INDEX
                     x = threads[s + VRT]
+                    if x < pcpus[r + BASE]:
+                        x = pcpus[r + BASE]
                     threads[s + LEFT] = slice_ns
-                if pcpus[r + BASE] < x:
-                    pcpus[r + BASE] = x
+                pcpus[r + BASE] = x
                 pcpus[r + WAITING] -= 1
                 queue[b] = queue[end - 1]
                 if threads[s + LOW] + 1 < threads[s + HIGH]:

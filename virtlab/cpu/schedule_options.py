@@ -122,17 +122,18 @@ def thread_records(o: ScheduleOptions, pcpu: Ints) -> Ints:
                     home = node[start]
             close = ranges[home]
             if o.pinning != "none":
-                low, high = close = start, start + 1
+                low, high = start, start + 1
             spread = o.placement == "interleaved"
-            if spread:
-                close = low, high
-            rows.append((low, high, *close, NOWHERE if spread else home, round(PACE / weight), weight, near, far, start))
+            if spread or high - low <= close[1] - close[0]:  # no part of the range is nearer than another
+                close = low, low
+            node_of_memory = NOWHERE if spread else home
+            rows.append((low, high, *close, node_of_memory, round(PACE / weight), weight, near, far, start))
     for vm in range(o.emulators):
         low, high = 0, pcpus
         if o.pinning == "vcpus+emulators":
             start = rows[vm * o.vcpus_per_vm][-1]
             low, high = (0, reserved) if reserved else (start, start + 1)
-        rows.append((low, high, low, high, NOWHERE, PACE, 1, SPEED, SPEED, low + vm % (high - low)))
+        rows.append((low, high, low, low, NOWHERE, PACE, 1, SPEED, SPEED, low + vm % (high - low)))
     records = np.zeros((len(rows), THREAD), np.int64)
     records[:, :GIVEN] = rows
     return records

@@ -1,4 +1,4 @@
-"""What a run of the scheduler gave: run, steal and idle of each vCPU, who had each pCPU, and how long threads waited."""
+"""What a run of the scheduler gave: run, steal and idle of each vCPU, who had each pCPU, how long threads waited."""
 
 from __future__ import annotations
 
@@ -61,18 +61,19 @@ class WaitTimes(Shown):
         rows = [(words(f"schedule.quantile.{name}"), show(self.quantile_ns(share), "ns"))
                 for name, share in QUANTILES.items()]  # fmt: skip
         rows.append((words("schedule.quantile.mean"), show(self.mean_ns, "ns")))
-        return Table.of(words("schedule.header"), rows, say("schedule.times", count=number(self.count, 12)), numeric=[1])
+        caption = say("schedule.times", count=number(self.count, 12))
+        return Table.of(words("schedule.header"), rows, caption, numeric=[1])
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Schedule(Shown):
     """All in ns, int64: one value a vCPU (VM by VM), an emulator thread (one a VM, or none), a pCPU.
 
-    ``steal_ns`` is time in which a vCPU was runnable and did not run, and nothing else. ``work_ns`` is what the run time
-    was good for: work as it takes next to the memory; the rest went on switches and cold caches (``overhead_ns``) and on
-    remote memory. ``remote_ns`` is run time away from the node of the memory. ``longest_wait_ns`` is the longest that a
-    vCPU was runnable and did not run at once. ``waits`` and ``responses`` are of wake-ups: until the thread ran, and
-    until its burst was done.
+    ``steal_ns`` is time in which a vCPU was runnable and did not run, and nothing else. ``work_ns`` is what the run
+    time was good for: work as it takes next to the memory; the rest went on switches and cold caches
+    (``overhead_ns``) and on remote memory. ``remote_ns`` is run time away from the node of the memory.
+    ``longest_wait_ns`` is the longest that a vCPU was runnable and did not run, at a time. ``waits`` and
+    ``responses`` are of wake-ups: until the thread ran, and until its burst was done.
     """
 
     options: ScheduleOptions
@@ -99,9 +100,11 @@ class Schedule(Shown):
     events: int
 
     def law(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Conservation, exact. Each vCPU and emulator: run + steal + idle = wall. Each pCPU: vCPUs + emulators + idle =
-        wall. All: run + emulators + pCPU idle = pCPUs x wall. Returns both sides, one entry each.
-        """  # fmt: skip
+        """Conservation, exact. Returns both sides of each of these in turn.
+
+        Each vCPU, each emulator: run + steal + idle = wall. Each pCPU: vCPUs + emulators + idle = wall.
+        All: run of the vCPUs + emulators + idle pCPUs = pCPUs x wall.
+        """
         o = self.options
         threads = (self.run_ns + self.steal_ns + self.idle_ns).tolist()
         emulators = (self.emulator_run_ns + self.emulator_wait_ns + self.emulator_idle_ns).tolist()

@@ -26,11 +26,12 @@ THREAD_BITS = 5
 THREAD = 1 << THREAD_BITS
 LOW, HIGH, NEAR_LOW, NEAR_HIGH, HOME, RATE, WEIGHT, NEAR_SPEED, FAR_SPEED, ON = range(10)
 GIVEN = ON + 1
-#: What is left of its slice, of filling cold caches, of its burst; size and number of the burst; since when it is
-#: ready; since when awake, or asleep; whether it has not run since.
-VRT, DEADLINE, LEFT, COLD, REST, SIZE, TURN, READY, SINCE, FRESH = range(10, 20)
+#: Virtual time, deadline, and how far behind its share it fell asleep; what is left of its slice, of filling cold
+#: caches, of its burst; size and number of the burst; since when it is ready; since when awake, or asleep; whether it
+#: has not run since.
+VRT, DEADLINE, LAG, LEFT, COLD, REST, SIZE, TURN, READY, SINCE, FRESH = range(10, 21)
 #: Results, in ns.
-RUN, STEAL, IDLE, WORK, OVERHEAD, FAR, LONGEST = range(20, 27)
+RUN, STEAL, IDLE, WORK, OVERHEAD, FAR, LONGEST = range(21, 28)
 
 #: A pCPU. Given: its node, the first pCPU of the node and the end of it.
 PCPU = 16
@@ -64,7 +65,7 @@ def count(waits: Any, kind: Any, ns: Any) -> None:
     shift = 0
     if ns >= 128:
         shift = math.frexp(ns)[1] - 7
-    waits[kind * BUCKETS + 64 * shift + (ns >> shift)] += 1
+    waits[kind * BUCKETS + 64 * shift + (ns >> shift) & INDEX] += 1
 
 
 @Inlined
@@ -117,7 +118,7 @@ def waited(s: Any, t: Any, threads: Any) -> Any:
 @Inlined
 def move(s: Any, c: Any, b: Any, migration: Any, threads: Any, pcpus: Any) -> None:
     """A thread goes from pCPU `c` to `b`: as far ahead or behind there as it was here, and with cold caches."""
-    threads[s + VRT] += pcpus[b * PCPU + BASE] - pcpus[c * PCPU + BASE]
+    threads[s + VRT] += pcpus[(b * PCPU & INDEX) + BASE] - pcpus[(c * PCPU & INDEX) + BASE]
     threads[s + COLD] += migration
     threads[s + ON] = b
 
@@ -132,33 +133,41 @@ def before(q: Any, v: Any, threads: Any) -> Any:
 def quietest(s: Any, c: Any, fewest: Any, threads: Any, pcpus: Any) -> Any:
     """The pCPU with the fewest threads, and below `fewest`, that a thread may use, near its memory first; else `c`."""
     b = c
-    j = threads[s + NEAR_LOW]
-    end = threads[s + NEAR_HIGH]
-    everywhere = False
-    while fewest > 0:
-        if j == end:
-            if everywhere:
-                break
-            everywhere = True
-            j = threads[s + LOW]
-            end = threads[s + HIGH]
+    for j in range(threads[s + NEAR_LOW], threads[s + NEAR_HIGH]):
         x = pcpus[(j * PCPU & INDEX) + LOAD]
         if x < fewest:
             fewest = x
             b = j
-        j += 1
+            if x == 0:
+                break
+    if fewest > 0:
+        for j in range(threads[s + LOW], threads[s + HIGH]):
+            x = pcpus[(j * PCPU & INDEX) + LOAD]
+            if x < fewest:
+                fewest = x
+                b = j
+                if x == 0:
+                    break
     return b
 
 
 @Inlined
 def mean_time(x: Any, weights: Any, queue: Any, first: Any, end: Any, threads: Any) -> Any:
-    """Mean virtual time, by weight and rounded down, of the waiting threads, and of one at `x` that weighs `weights`."""
+    """Mean virtual time, by weight and rounded down, of those that wait and of one at `x` that weighs `weights`."""
     total = 0
     for k in range(first, end):
         q = queue[k] & INDEX
         total += threads[q + WEIGHT] * (threads[q + VRT] - x)
         weights += threads[q + WEIGHT]
     return x + total // weights
+
+
+@Inlined
+def weight_of(weights: Any, queue: Any, first: Any, end: Any, threads: Any) -> Any:
+    """Weight of the waiting threads, and of one that weighs `weights`."""
+    for k in range(first, end):
+        weights += threads[(queue[k] & INDEX) + WEIGHT]
+    return weights
 
 
 @Inlined
@@ -205,8 +214,8 @@ def longest_waiting(c: Any, n: Any, p: Any, threads: Any, pcpus: Any, queue: Any
     """Where the thread waits that waited longest, of those that may run on `c`, on the same node first; or -1."""
     b = -1
     v = 0
-    j = pcpus[c * PCPU + NODE_LOW]
-    end = pcpus[c * PCPU + NODE_HIGH]
+    j = pcpus[(c * PCPU & INDEX) + NODE_LOW]
+    end = pcpus[(c * PCPU & INDEX) + NODE_HIGH]
     everywhere = end - j == p
     while True:
         if j == end:
@@ -215,11 +224,16 @@ def longest_waiting(c: Any, n: Any, p: Any, threads: Any, pcpus: Any, queue: Any
             everywhere = True
             j = 0
             end = p
-        for k in range(j * n, j * n + pcpus[(j * PCPU & INDEX) + WAITING]):
-            q = queue[k] & INDEX
-            if threads[q + LOW] <= c and c < threads[q + HIGH]:
-                if b < 0 or before(q, v, threads):
-                    b = k
-                    v = q
+        x = pcpus[(j * PCPU & INDEX) + WAITING]
+        if x > 0:
+            k = j * n & INDEX
+            last = k + x
+            while k < last:
+                q = queue[k] & INDEX
+                if threads[q + LOW] <= c and c < threads[q + HIGH]:
+                    if b < 0 or before(q, v, threads):
+                        b = k
+                        v = q
+                k += 1
         j += 1
     return b
