@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cpu.hosts import hosts
@@ -36,6 +36,7 @@ def mean_of(name, seeds=range(30), **changes):
 # ------------------------------------------------- what holds for all
 
 @pytest.mark.kernels
+@settings(max_examples=100 if have_numba() else 30)
 @given(hosts(wall_ns=3 * MS if have_numba() else MS), st.integers(0, 9))
 def test_all_time_is_accounted_for_to_the_nanosecond(options, seed):
     found = schedule(options, seed=seed)
@@ -68,6 +69,16 @@ def test_no_thread_waits_while_there_is_a_pcpu_for_each(options):
 def test_no_pcpu_is_idle_while_there_is_a_vcpu_for_each(options):
     if options.vcpus >= options.pcpus - options.reserved_pcpus:
         assert not schedule(options).pcpu_idle_ns[options.reserved_pcpus :].any()
+
+
+@pytest.mark.kernels
+def test_a_thread_that_loses_its_place_goes_to_an_idle_pcpu_at_once():
+    """Pinned vCPUs take the place of emulators; of eight pCPUs one is always idle for each of the eight threads."""
+    found = [schedule(policy="cfs", pcpus=8, vms=4, vcpus_per_vm=1, pinning="vcpus", slice_ns=MS // 10, duty=0.5,
+                      emulator_load=0.5, emulator_burst_ns=2 * MS, burst_ns=2 * MS, wall_ns=100 * MS, seed=seed)
+             for seed in range(10)]  # fmt: skip
+    assert sum(one.preemptions for one in found) > 100
+    assert not any(one.emulator_wait_ns.any() for one in found)
 
 
 # ------------------------------------------------- closed forms: sharing

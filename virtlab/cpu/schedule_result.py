@@ -103,15 +103,18 @@ class Schedule(Shown):
         """Conservation, exact. Returns both sides of each of these in turn.
 
         Each vCPU, each emulator: run + steal + idle = wall. Each pCPU: vCPUs + emulators + idle = wall.
-        All: run of the vCPUs + emulators + idle pCPUs = pCPUs x wall.
+        All pCPUs: time for vCPUs = run of the vCPUs, the same for emulators.
+        All: run of the vCPUs + of the emulators + idle pCPUs = pCPUs x wall.
         """
         o = self.options
         threads = (self.run_ns + self.steal_ns + self.idle_ns).tolist()
         emulators = (self.emulator_run_ns + self.emulator_wait_ns + self.emulator_idle_ns).tolist()
         pcpus = (self.pcpu_vcpu_ns + self.pcpu_emulator_ns + self.pcpu_idle_ns).tolist()
-        total = int(self.run_ns.sum()) + int(self.emulator_run_ns.sum()) + int(self.pcpu_idle_ns.sum())
+        guests, host, unused = (int(ns.sum()) for ns in (self.run_ns, self.emulator_run_ns, self.pcpu_idle_ns))
+        taken = int(self.pcpu_vcpu_ns.sum()), int(self.pcpu_emulator_ns.sum())
         walls = (o.wall_ns,) * (len(threads) + len(emulators) + len(pcpus))
-        return (*threads, *emulators, *pcpus, total), (*walls, o.pcpus * o.wall_ns)
+        left = (*threads, *emulators, *pcpus, *taken, guests + host + unused)
+        return left, (*walls, guests, host, o.pcpus * o.wall_ns)
 
     def _share(self, ns: Ints) -> float:
         """Of the time of all vCPUs."""
