@@ -10,6 +10,7 @@ like slow code of its own.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,11 +33,35 @@ class ExitOptions(ExitCost):
     access: Access = parameter(FACTS["lab.exit.access"], default="pio")
 
 
+class Tax(Shown):
+    """What follows from the share of a vCPU's time that its exits take; a subclass says the share.
+
+    A ``share`` above 1 says that these rates cannot be had: ``feasible`` is then False, and nothing is clipped.
+    """
+
+    @property
+    @abstractmethod
+    def share(self) -> float:
+        """tau: the share of the vCPU's time."""
+
+    def __float__(self) -> float:
+        return self.share
+
+    @property
+    def feasible(self) -> bool:
+        """Whether a second has room for these exits."""
+        return self.share <= 1
+
+    @property
+    def slowdown(self) -> float:
+        """How many times longer the guest's work takes, 1 / (1 - tau); infinite where no time is left for it."""
+        return 1 / (1 - self.share) if self.share < 1 else math.inf
+
+
 @dataclass(frozen=True, repr=False)
-class ExitTax(Shown):
+class ExitTax(Tax):
     """What one kind of exit takes of a vCPU's time. ``parts_ns`` are the causes of one exit's time.
 
-    A ``share`` above 1 says that this rate cannot be had: ``feasible`` is then False, and nothing is clipped.
     ``bound`` says how the set's figure stands to a real exit.
     """
 
@@ -53,19 +78,6 @@ class ExitTax(Shown):
     def share(self) -> float:
         """tau: the share of the vCPU's time."""
         return self.options.rate_per_s * self.exit_ns / 1e9
-
-    def __float__(self) -> float:
-        return self.share
-
-    @property
-    def feasible(self) -> bool:
-        """Whether a second has room for these exits."""
-        return self.share <= 1
-
-    @property
-    def slowdown(self) -> float:
-        """How many times longer the guest's work takes; infinite where no time is left for it."""
-        return slowdown_of(self.share)
 
     @property
     def steal_share(self) -> float:
@@ -129,7 +141,7 @@ class Line:
 
 
 @dataclass(frozen=True, repr=False)
-class ExitProfile(Shown):
+class ExitProfile(Tax):
     """What all exits of one vCPU take of its time, by reason."""
 
     cost: ExitCost
@@ -140,9 +152,6 @@ class ExitProfile(Shown):
         """tau of all reasons together."""
         return math.fsum(line.share for line in self.lines)
 
-    def __float__(self) -> float:
-        return self.share
-
     @property
     def exits_per_s(self) -> float:
         """Exits a second, without the eliminated ones."""
@@ -152,16 +161,6 @@ class ExitProfile(Shown):
     def userspace_returns_per_s(self) -> float:
         """Returns from KVM_RUN a second."""
         return math.fsum(line.rate_per_s * USERSPACE_RETURNS[line.route] for line in self.lines)
-
-    @property
-    def feasible(self) -> bool:
-        """Whether a second has room for these exits."""
-        return self.share <= 1
-
-    @property
-    def slowdown(self) -> float:
-        """How many times longer the guest's work takes; infinite where no time is left for it."""
-        return slowdown_of(self.share)
 
     @property
     def bound(self) -> Bound:
@@ -244,11 +243,6 @@ def exit_profile(
     for key in set(routes or ()) - set(rates_per_s):
         raise ParameterError(say("cpu_exits.error.not_here", reason=key, reasons=", ".join(rates_per_s)))
     return ExitProfile(o, tuple(_line(o, key, rate, routes or {}) for key, rate in rates_per_s.items()))
-
-
-def slowdown_of(share: float) -> float:
-    """1 / (1 - tau): the identity of the two forms. Infinite where no time is left."""
-    return 1 / (1 - share) if share < 1 else math.inf
 
 
 def _line(cost: ExitCost, key: str, rate_per_s: float, routes: Mapping[str, Route]) -> Line:

@@ -19,7 +19,7 @@ from virtlab.core.table import Shown, Table
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.cpu.cost_sets import ExitCost
-from virtlab.cpu.exits import ExitProfile, exit_profile
+from virtlab.cpu.exits import ExitProfile, Tax, exit_profile
 from virtlab.cpu.reasons import Route
 from virtlab.evidence import FACTS
 
@@ -77,7 +77,7 @@ class AfterIo(ExitCost):
 
 
 @dataclass(frozen=True, repr=False)
-class Residue(Shown):
+class Residue(Tax):
     """The tax that I/O does not explain, and the price of having it lower."""
 
     options: AfterIo
@@ -87,9 +87,6 @@ class Residue(Shown):
     def share(self) -> float:
         """The tax on the vCPU's time."""
         return self.profile.share
-
-    def __float__(self) -> float:
-        return self.share
 
     @property
     def below_one_percent(self) -> bool:
