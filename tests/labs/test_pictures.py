@@ -9,10 +9,11 @@ from matplotlib.text import Text
 from tests.figures.reading import moving_texts, outside, overlapping, still_texts
 from tests.labs.conftest import alt, other, read_out
 from tests.strategies import settings_of
-from virtlab import labs, memory
+from virtlab import cpu, labs, memory
 from virtlab.core.jit import have_numba
 from virtlab.core.units import number, show
 from virtlab.core.words import words
+from virtlab.figures.after_io import REASONS
 from virtlab.figures.dirty_log import EXITS, SHARES, SPLITS
 from virtlab.figures.huge_pages import PARTS as HUGE_PARTS
 from virtlab.figures.huge_pages import ROWS as HUGE_ROWS
@@ -21,6 +22,7 @@ from virtlab.figures.load import BARS, EDGES_NS
 from virtlab.figures.migration import DOWN_S, TOTAL_S, nice, timeline
 from virtlab.figures.mix import LEAST, PARTS
 from virtlab.figures.style import LOOKS
+from virtlab.figures.tax import KINDS
 from virtlab.figures.walk_map import shade as walk_map_shade
 from virtlab.memory.pages import smaller
 from virtlab.memory.reach import miss_share
@@ -429,6 +431,62 @@ def balance(lab, setting):
 
 
 CHECKS = {"ForecastLab": forecast, "BalanceLab": balance,
+def tax(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    profile, cost = result.profile, setting.cost()
+    end = picture._bars["io", "kvm"].get_x()
+    for kind, line in zip(KINDS, profile.lines, strict=True):
+        parts = result.parts_ns[kind]
+        assert all(ns >= 0 for ns in parts.values()) and sum(parts.values()) == near(line.exit_ns)
+        assert parts["qemu"] == 0 or line.route == "userspace", "only what user space handles goes there"
+        width = sum(bar.get_width() for (k, _), bar in picture._bars.items() if k == kind)
+        assert width * picture.limit == near(line.share * 250), "a bar and its share disagree"
+        assert picture._bars[kind, "kvm"].get_x() == near(end), "each begins where the one above ends"
+        end += width
+    assert end <= picture._bars["io", "kvm"].get_x() + 250 * (1 + 1e-9)
+    if setting.io_route == "userspace":  # guard 11: an ioeventfd leaves the exit, and saves the way to user space
+        kernel = labs.tax._by_place(cost, "kernel", setting.access)
+        assert kernel["kvm"] == near(result.parts_ns["io"]["kvm"]) and kernel["qemu"] == 0
+    if setting.tagged_tlb and not setting.indirect_factor:
+        assert all(parts["guest"] == 0 for parts in result.parts_ns.values()), "guard 8: no exit flushes a tagged TLB"
+    if profile.share:
+        assert result.rate_at(profile.share) == near(profile.exits_per_s)
+        assert list(picture._mix.get_ydata()) == near([min(max(result.mean_ns, 100), 1e5)] * 2)
+        assert show(profile.share, "%") in sentence and show(result.rate_at(0.01), "1/s") in sentence
+        assert ("cannot be had" in sentence) == ("cannot be had" in picture._notes["total"].get_text())
+        assert ("cannot be had" in sentence) == (profile.share > 1)
+    returns = show(setting.io_per_s, "1/s") + " returns"
+    assert (returns in sentence) == (setting.io_route == "userspace" and profile.share > 0)
+    for key, (value, low, high) in result.published.items():
+        assert low <= value <= high
+        assert picture._diamonds[key].get_ydata()[0] == near(min(max(value, 100), 1e5))
+
+
+def after_io(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    residue = result.residue
+    counted, events = residue.law()
+    assert counted == near(events)
+    assert sum(result.share_of(reason) or 0 for reason in REASONS) == near(residue.share)
+    width = sum(picture._bars["total", place].get_width() for place in ("kvm", "guest"))
+    assert width * picture.limit == near(residue.share * 190)
+    works = labs.after_io.working(result.wanted, setting.apicv)
+    assert works == residue.options.remedies, "what cannot work is not counted"
+    for remedy in result.wanted:
+        assert (remedy in works) != (remedy in result.idle), remedy
+        assert ("Without effect: " in sentence) == (set(works) != set(result.wanted))
+    for i, name in enumerate(picture._names[1:]):
+        assert name.get_text().startswith("☑" if cpu.REMEDIES[i] in result.wanted else "☐")
+    if setting.apicv:
+        steps = cpu.remedy_steps(setting.options(())).steps
+        assert [sum(step.values()) for step in result.steps] == near([step.share for step in steps])
+    for i, lines in enumerate(picture._prices[1:], 1):
+        price = " ".join(line.get_text() for line in lines)
+        assert price.strip() and price.startswith("No effect") == (cpu.REMEDIES[i - 1] in result.idle)
+    assert residue.sentence() in sentence
+
+
+CHECKS = {"TaxLab": tax, "AfterIoLab": after_io,
           "ReachLab": reach, "HugePageLab": huge_pages, "ProgramsLab": programs,
           "FootprintLab": footprint, "PagesLab": pages,
           "LadderLab": ladder, "JourneyLab": journey, "LoadLab": load, "MixLab": mix, "FleetLab": fleet,

@@ -31,6 +31,8 @@ _WHERE = {
     "InnerKvmLab": "inner_kvm",
     "ForecastLab": "forecast",
     "BalanceLab": "balance",
+    "TaxLab": "tax",
+    "AfterIoLab": "after_io",
 }
 __all__ = list(_WHERE)
 
