@@ -4,8 +4,9 @@ A judge looks at the models and at the facts, and never calls a claim right or w
 contradictions are called so. "About" means within a fifth of the figure.
 """
 
+from virtlab.cloud.judges.exits import s3, s24
 from virtlab.cloud.judges.memory import s15, s16, s19, s20
 from virtlab.cloud.judges.mix import s1, s2, s7
-from virtlab.cloud.judges.path import s3, s10, s11, s12, s14, s24
+from virtlab.cloud.judges.path import s10, s11, s12, s14
 
 __all__ = ["s1", "s2", "s3", "s7", "s10", "s11", "s12", "s14", "s15", "s16", "s19", "s20", "s24"]

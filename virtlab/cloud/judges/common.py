@@ -1,11 +1,17 @@
-"""What the judges share: facts by their ids, sentences by their claim, and what "about" means."""
+"""What the judges share: facts by their ids, sentences by their claim, counts of a path, and what "about" means."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from virtlab.cloud.verdict import Axis
 from virtlab.core.words import words
 from virtlab.evidence import FACTS, Fact
+from virtlab.paths import LADDER, Counts
 
 _ABOUT = 0.2
+PATH = Axis("path", choices=tuple(LADDER))
+BATCH = Axis("batch", "packets", 1, 64, integer=True)
 
 
 def cited(*ids: str) -> tuple[Fact, ...]:
@@ -21,3 +27,13 @@ def filled(claim: str, **values: object) -> tuple[str, ...]:
 def near(value: float, wanted: float) -> bool:
     """Whether ``value`` is within a fifth of ``wanted``."""
     return abs(value - wanted) <= _ABOUT * wanted * (1 + 1e-12)
+
+
+def batch_of(packets: float) -> dict[str, Any]:
+    """Options with this many packets to every kick, refill and interrupt."""
+    return {"kick_batch": int(packets), "interrupt_batch": int(packets)}
+
+
+def counts_of(path: str, **options: Any) -> Counts:
+    """What a packet causes on a path of the ladder."""
+    return LADDER[path].counts(**options)

@@ -1,32 +1,21 @@
-"""The judges of a packet's path, the old one and the card's: S3, S10, S11, S12, S14, S24."""
+"""The judges of a packet's path, the old one and the card's: S10, S11, S12, S14."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from virtlab.cloud.judges.common import cited, filled
+from virtlab.cloud.judges.common import BATCH, PATH, batch_of, cited, counts_of, filled
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
-from virtlab.paths import LADDER, Costs, Counts, Event, PathOptions, Place
+from virtlab.paths import LADDER, Costs, PathOptions, Place
 
-_PATH = Axis("path", choices=tuple(LADDER))
 _SCOPE = Axis("scope", choices=("host", "guest", "host+guest", "host+guest+dma"))
-_BATCH = Axis("batch", "packets", 1, 64, integer=True)
 _IDLE = Axis.of(Costs, "idle_exit_ns")
 _HALTS = Axis.of(PathOptions, "guest_halts")
 _POSTED = Axis.of(PathOptions, "posted")
-
-
-def _batch(packets: float) -> dict[str, Any]:
-    """Options with this many packets to every kick, refill and interrupt."""
-    return {"kick_batch": int(packets), "interrupt_batch": int(packets)}
-
-
-def _counts(path: str, **options: Any) -> Counts:
-    return LADDER[path].counts(**options)
 
 
 def _latency_ns(path: str, idle_exit_ns: float | None = None, **options: Any) -> float:
@@ -56,39 +45,6 @@ def _recalled_range(latency_ns: Callable[[Costs], float]) -> tuple[float, float]
     return latency_ns(Costs(**best)), latency_ns(Costs(**worst))
 
 
-def s3() -> Verdict:
-    """Every I/O leaves the guest and is served by QEMU: which VirtIO paths, and until which batch.
-
-    Sending with APICv: then no interrupt costs an exit, and each exit that is counted is a kick.
-    """
-
-    def every_packet_exits(path: str = "qemu-ioeventfd", **options: Any) -> bool:
-        return _counts(path, **options).vcpu_exits_per_packet >= 1
-
-    virtio = Axis("path", choices=("qemu", "qemu-ioeventfd", "vhost-net", "vhost-user", "vdpa"))
-    suppressed = turn("exits", "send", Axis.of(PathOptions, "busy_poll"), False,
-                      lambda v: every_packet_exits("vhost-net", busy_poll=v))  # fmt: skip
-    conditions = (
-        turn("served", "send", virtio, "qemu", lambda v: _counts(v).qemu_in_datapath),
-        turn("exits", "send", virtio, "qemu", every_packet_exits),
-        turn("exits", "qemu_send", _BATCH, 1, lambda v: every_packet_exits(**_batch(v))),
-        suppressed,
-    )
-    before, after = FACTS["io.vhost.busypoll.before.kicks"], FACTS["io.vhost.busypoll.after.kicks"]
-    with_qemu = [LADDER[p].title for p in virtio.choices if _counts(p).qemu_in_datapath]
-    without = [LADDER[p].title for p in virtio.choices if not _counts(p).qemu_in_datapath]
-    sentences = filled(
-        "s3", served=", ".join(with_qemu), others=", ".join(without),
-        user=number(_counts("qemu").userspace_exits_per_packet),
-        event=number(_counts("qemu-ioeventfd").userspace_exits_per_packet),
-        at8=number(_counts("qemu-ioeventfd", **_batch(8)).vcpu_exits_per_packet),
-        before=show(before.value, before.unit), after=show(after.value, after.unit),
-    )  # fmt: skip
-    facts = cited(before.id, after.id, "exit.m01.pio.qemu", "exit.m01.pio.ioeventfd")
-    calls = ('paths.LADDER["vhost-net"].counts()', 'paths.LADDER["vhost-net"].counts(busy_poll=True)')
-    return verdict("S3", sentences, conditions, facts, calls)
-
-
 def s10() -> Verdict:
     """At least three switches, two copies, more than 20 µs: by batch, scope, sleeping guest and idle state."""
     switches, copies = FACTS["article.switches"].value, FACTS["article.copies"].value
@@ -96,13 +52,13 @@ def s10() -> Verdict:
     asleep: dict[str, Any] = {"direction": "rx", "guest_halts": True}
 
     def three(batch: float = 1, path: str = "qemu-ioeventfd", **options: Any) -> bool:
-        return _counts(path, **_batch(batch), **options).switches_per_packet >= switches
+        return counts_of(path, **batch_of(batch), **options).switches_per_packet >= switches
 
     def strictly(batch: float) -> bool:
-        return _counts("qemu-ioeventfd", **_batch(batch), **asleep).context_switches_per_packet >= switches
+        return counts_of("qemu-ioeventfd", **batch_of(batch), **asleep).context_switches_per_packet >= switches
 
     def two(direction: str, scope: Any) -> bool:
-        return _counts("qemu-ioeventfd", direction=direction).copies(scope) == copies
+        return counts_of("qemu-ioeventfd", direction=direction).copies(scope) == copies
 
     def slow(path: str = "qemu-ioeventfd", **options: Any) -> bool:
         return _latency_ns(path, **options) > limit_ns
@@ -121,24 +77,25 @@ def s10() -> Verdict:
     hand_overs = (round_trip_ns(_IDLE.high) - round_trip_ns(_IDLE.high / 2)) / (_IDLE.high / 2)
     c1e, c6 = FACTS["cpu.idle_exit.c1e"], FACTS["cpu.idle_exit.c6"]
     conditions = (
-        turn("switches", "qemu_send", _BATCH, 1, three),
-        turn("switches", "qemu_asleep", _BATCH, 1, lambda v: three(v, **asleep)),
-        turn("strictly", "qemu_asleep", _BATCH, 1, strictly),
-        turn("switches", "send", _PATH, "qemu-ioeventfd", lambda v: three(path=v)),
+        turn("switches", "qemu_send", BATCH, 1, three),
+        turn("switches", "qemu_asleep", BATCH, 1, lambda v: three(v, **asleep)),
+        turn("strictly", "qemu_asleep", BATCH, 1, strictly),
+        turn("switches", "send", PATH, "qemu-ioeventfd", lambda v: three(path=v)),
         turn("copies", "qemu_send", _SCOPE, "host+guest", lambda v: two("tx", v)),
         turn("copies", "qemu_receive", _SCOPE, "host", lambda v: two("rx", v)),
         turn("slow", "qemu_asleep", _IDLE, matching, lambda v: slow(idle_exit_ns=v, **asleep)),
         turn("slow", "qemu_receive", _IDLE, matching, lambda v: slow(idle_exit_ns=v, direction="rx")),
         turn("slow", "qemu_send", _IDLE, matching, lambda v: slow(idle_exit_ns=v)),
-        turn("slow", "asleep", _PATH, "qemu-ioeventfd", lambda v: slow(v, idle_exit_ns=matching, **asleep)),
+        turn("slow", "asleep", PATH, "qemu-ioeventfd", lambda v: slow(v, idle_exit_ns=matching, **asleep)),
     )
     trips = (LADDER["qemu-ioeventfd"].latency(), LADDER["qemu-ioeventfd"].latency(**asleep))
     outside = sum(trip.by_place()[place] for trip in trips for place in (Place.CARD, Place.PCIE, Place.WIRE))
-    base, received = _counts("qemu-ioeventfd"), _counts("qemu-ioeventfd", direction="rx")
+    base, received = counts_of("qemu-ioeventfd"), counts_of("qemu-ioeventfd", direction="rx")
     loaded, idle = (FACTS[f"io.linux.bridge.latency.{n}"] for n in ("loaded", "idle"))
     sentences = filled(
         "s10", exits=number(base.switches_per_packet), switches=number(base.context_switches_per_packet),
-        breaks=number(conditions[0].breaks_at), then=number(_counts("qemu-ioeventfd", **_batch(2)).switches_per_packet),
+        breaks=number(conditions[0].breaks_at),
+        then=number(counts_of("qemu-ioeventfd", **batch_of(2)).switches_per_packet),
         tx=_times(base.host_copies_per_packet), rx=_times(received.host_copies_per_packet),
         asleep=show(_latency_ns("qemu-ioeventfd", **asleep), "ns"), send=show(_latency_ns("qemu-ioeventfd"), "ns"),
         receive=show(_latency_ns("qemu-ioeventfd", direction="rx"), "ns"), limit=show(limit_ns, "ns"),
@@ -182,10 +139,10 @@ def s11() -> Verdict:
         return LADDER["card"].latency(costs=Costs(**(costs or {})), **options).total_ns < limit_ns
 
     def copies(scope: Any) -> bool:
-        return _counts("card", **receive).copies(scope) == 0
+        return counts_of("card", **receive).copies(scope) == 0
 
     def one(what: str) -> bool:
-        counts = _counts("card", **receive)
+        counts = counts_of("card", **receive)
         return (counts.data_dmas_per_packet if what == "data" else counts.pcie_transactions_per_packet) == 1
 
     pipeline, stack = Axis.of(Costs, "card_pipeline_ns"), Axis.of(Costs, "guest_stack_ns")
@@ -201,7 +158,7 @@ def s11() -> Verdict:
         turn("none", "card_receive", _SCOPE, "host", copies),
         turn("dma", "card_receive", Axis("dma", choices=("data", "transactions")), "data", one),
     )  # fmt: skip
-    counts, unposted = _counts("card", **receive), LADDER["card"].cpu(direction="rx", posted=False)
+    counts, unposted = counts_of("card", **receive), LADDER["card"].cpu(direction="rx", posted=False)
     accelnet = FACTS["io.accelnet.latency"]
     ranges = {
         "send": _recalled_range(lambda c: LADDER["card"].latency(costs=c, posted=True).total_ns),
@@ -237,7 +194,7 @@ def guest_runs_tcp(path: str) -> bool:
 def s12() -> Verdict:
     """The card runs TCP/IP: on no path of the ladder."""
     stack = FACTS["guest.stack"]
-    condition = turn("tcp", "both", _PATH, "card", lambda v: not guest_runs_tcp(v))
+    condition = turn("tcp", "both", PATH, "card", lambda v: not guest_runs_tcp(v))
     cpu = LADDER["card"].cpu(posted=True)
     sentences = filled(
         "s12", paths=number(sum(map(guest_runs_tcp, LADDER))), all=number(len(LADDER)),
@@ -252,7 +209,7 @@ def s14() -> Verdict:
     four = FACTS["article.copies"].high
 
     def copies(path: str, direction: str, scope: Any) -> float:
-        return _counts(path, direction=direction, posted=path == "card").copies(scope)
+        return counts_of(path, direction=direction, posted=path == "card").copies(scope)
 
     def either(path: str, wanted: float, scope: Any) -> bool:
         return any(copies(path, d, scope) == wanted for d in ("tx", "rx"))
@@ -275,35 +232,3 @@ def s14() -> Verdict:
         for p, scope in (("qemu", "host+guest+dma"), ("qemu", "host"), ("card", "host"), ("card", "host+guest+dma"))
     )
     return verdict("S14", sentences, conditions, cited("article.copies"), calls)
-
-
-def s24() -> Verdict:
-    """Only hardware latency remains: when no software of the host runs for a packet, and what else remains."""
-    awake: dict[str, Any] = {"direction": "rx", "posted": True}
-
-    def no_software(path: str = "card", **changes: Any) -> bool:
-        return LADDER[path].cpu(**{**awake, **changes}).host_ns_per_packet == 0
-
-    def rate_gbit_per_s(misses: float) -> float:  # p / (l0 + M lm), for a page of 4 KiB
-        return 8 * 4096 / (FACTS["iommu.m50.base"].value + misses * FACTS["iommu.m50.miss"].value)
-
-    link = FACTS["link.rate"]
-    conditions = (
-        turn("software", "card_receive", _HALTS, False, lambda v: no_software(guest_halts=v)),
-        turn("software", "card_receive", _POSTED, True, lambda v: no_software(posted=v)),
-        turn("software", "receive_posted", _PATH, "card", no_software),
-        turn("iommu", "dma_4k", Axis("iotlb_misses", "misses", 0, 10), 0.0, lambda v: rate_gbit_per_s(v) >= link.value),
-    )
-    asleep = LADDER["card"].cpu(**awake, guest_halts=True)
-    events = _counts("card", **awake, guest_halts=True)
-    sentences = filled(
-        "s24", host=show(LADDER["card"].cpu(**awake).host_ns_per_packet, "ns"),
-        irq=show(LADDER["card"].cpu(direction="rx").host_ns_per_packet, "ns"),
-        asleep=show(asleep.host_ns_per_packet, "ns"), exits=number(getattr(events, f"{Event.VCPU_EXIT}_per_packet")),
-        switches=number(events.context_switches_per_packet), misses=number(conditions[3].high or 0.0),
-        link=show(link.value, link.unit), iommu=FACTS["overhead.iommu.strict"].text(),
-        cpu=FACTS["overhead.gregg.hardware"].text(),
-    )  # fmt: skip
-    facts = cited("overhead.iommu.strict", "overhead.gregg.hardware", "iommu.m50.base", "iommu.m50.miss", "link.rate")
-    calls = ('paths.LADDER["card"].cpu(direction="rx", posted=True, guest_halts=True)',)
-    return verdict("S24", sentences, conditions, facts, calls)
