@@ -430,7 +430,6 @@ def balance(lab, setting):
     assert show(result.bound_packets_per_s, "packets/s") in sentence
 
 
-CHECKS = {"ForecastLab": forecast, "BalanceLab": balance,
 def tax(lab, setting):
     result, picture, sentence = move(lab, setting)
     profile, cost = result.profile, setting.cost()
@@ -486,12 +485,11 @@ def after_io(lab, setting):
     assert residue.sentence() in sentence
 
 
-CHECKS = {"TaxLab": tax, "AfterIoLab": after_io,
-          "ReachLab": reach, "HugePageLab": huge_pages, "ProgramsLab": programs,
-          "FootprintLab": footprint, "PagesLab": pages,
-          "LadderLab": ladder, "JourneyLab": journey, "LoadLab": load, "MixLab": mix, "FleetLab": fleet,
-          "MigrationLab": migration, "DirtyLogLab": dirty_log,
-          "WalkLab": walk, "WalkMapLab": walk_map, "WalkCostLab": walk_cost, "MmuLab": mmu}  # fmt: skip
+CHECKS = {"AfterIoLab": after_io, "BalanceLab": balance, "DirtyLogLab": dirty_log, "FleetLab": fleet,
+          "FootprintLab": footprint, "ForecastLab": forecast, "HugePageLab": huge_pages, "JourneyLab": journey,
+          "LadderLab": ladder, "LoadLab": load, "MigrationLab": migration, "MixLab": mix, "MmuLab": mmu,
+          "PagesLab": pages, "ProgramsLab": programs, "ReachLab": reach, "TaxLab": tax, "WalkCostLab": walk_cost,
+          "WalkLab": walk, "WalkMapLab": walk_map}  # fmt: skip
 
 
 @borrowed
