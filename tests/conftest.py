@@ -10,9 +10,15 @@ TWICE = {"memory", "paths", "labs"}  # everything in these folders must hold wit
 WITHOUT_KERNELS = {"AfterIoLab", "BalanceLab", "BarrierLab", "CostLab", "DeviceLab", "ExitLab", "FleetLab",
                    "FootprintLab", "ForecastLab", "InnerKvmLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab",
                    "RingLab", "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
+WITHOUT_KERNELS = {"BalanceLab", "BarrierLab", "CostLab", "DeviceLab", "ExitLab", "FleetLab", "FootprintLab",
+                   "ForecastLab", "InnerKvmLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "RingLab",
+WITHOUT_KERNELS = {"BarrierLab", "CostLab", "DeliveryLab", "DeviceLab", "ExitLab", "FleetLab", "FootprintLab",
+                   "HaltLab", "InnerKvmLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "PostedLab", "RingLab",
+                   "TimelineLab", "WalkLab", "WalkMapLab"}
 
 # These files test such labs alone.
-FILES_WITHOUT_KERNELS = {"test_device.py", "test_exits.py", "test_inner_kvm_lab.py", "test_ring.py", "test_timeline.py"}
+FILES_WITHOUT_KERNELS = {"test_device.py", "test_exits.py", "test_halt_lab.py", "test_inner_kvm_lab.py",
+                         "test_interrupt_labs.py", "test_ring.py", "test_timeline.py"}
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.register_profile("soak", deadline=None, derandomize=False, max_examples=2000, print_blob=True)

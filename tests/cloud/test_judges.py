@@ -407,6 +407,14 @@ def test_s15_packet_needs_posted_interrupts_and_a_guest_that_is_awake():
     assert VERDICTS["S15"].breaks_first.parameter == "posted"
 
 
+def test_s15_posted_interrupt_is_the_hosts_unless_the_vcpu_runs_and_is_its_only_target():
+    """Guard 19: a halted vCPU costs at least one event of the host, a preempted one a slice."""
+    assert holds_for("S15", "unnoticed", "vcpu_state", "one_assigned") == ("guest", "preempted")
+    assert holds_for("S15", "at_once", "vcpu_state", "one_assigned") == ("guest", "host", "blocked")
+    assert holds_for("S15", "unnoticed", "multicast", "one_assigned") == (False,)
+    assert "wake-ups 1" in said("S15") and "up to 3 ms" in said("S15")
+
+
 def test_s15_untracked_vf_moves_only_with_the_whole_memory_in_one_stop():
     whole_ms = 64 * 2**30 * 8 / 10e9 * 1e3
     assert of("S15", "moved", "downtime_ms", "vm_untracked").low == pytest.approx(whole_ms, rel=1e-9)

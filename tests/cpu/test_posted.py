@@ -125,6 +125,17 @@ def test_a_story_without_the_look_on_load_leaves_the_interrupt_behind():
     assert story.taken == 0 and story.left == ("A",) and story.moments[-1].place == "guest"
 
 
+def test_a_software_post_to_a_preempted_vcpu_ends_before_the_next_event():
+    story = posted_story("preempt", "software A", "load", "run")
+    assert [m.event for m in story.moments if m.line.who == "software"] == ["software A"] * 3
+    assert story.taken == 1 and story.law() == (1, 1)
+
+
+def test_a_story_refuses_a_rule_that_there_is_not():
+    with pytest.raises(ParameterError, match="recheck"):
+        posted_story("device A", without=("rechek",))
+
+
 def test_a_story_prints_the_descriptor_step_by_step():
     text = str(posted_story("halt", "device A"))
     assert all(part in text for part in ("PIR", "ON", "SN", "NV", "wake-up", "blocked", "VT-d"))

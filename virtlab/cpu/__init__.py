@@ -15,6 +15,7 @@ from virtlab.cpu.halt_polling import (
     host_share,
     poll_intervals_ns,
 )
+from virtlab.cpu.interrupt_story import InterruptStory, interrupt_story
 from virtlab.cpu.interrupts import Burst, InterruptCost, Interrupts, burst, interrupts
 from virtlab.cpu.neighbour_options import NEIGHBOUR_REMEDIES, NeighbourOptions
 from virtlab.cpu.neighbour_remedies import NeighbourRemedies, neighbour_remedies
@@ -41,4 +42,22 @@ __all__ = [
     "host_share", "interrupts", "longest_first", "neighbour_remedies", "neighbours", "nested_exit",
     "newsvendor_share", "poll_intervals_ns", "posted", "posted_story", "rate_at", "remedy_steps", "schedule",
     "schedule_trace", "steering_remedies",
+    "HostShare", "InterruptCost", "Interrupts", "NeighbourOptions", "NeighbourRemedies", "Neighbours", "NestedExit",
+    "Outcome", "PollRules", "PostedCheck", "PostedStory", "Reason", "RemedySteps", "Residue", "after_io", "balance",
+    "burst", "demand_series", "exit_profile", "exit_tax", "exit_work", "flow_shares", "forecast", "guest_polling",
+    "halt_polling", "host_share", "interrupts", "longest_first", "neighbour_remedies", "neighbours", "nested_exit",
+    "newsvendor_share", "poll_intervals_ns", "posted", "posted_story", "rate_at", "remedy_steps", "steering_remedies",
+    "COST_SETS", "REASONS", "REMEDIES", "ROUTES", "RULES", "AfterIo", "Balance", "Burst", "CostSet", "ExitCost",
+    "ExitProfile", "ExitTax", "ExitWork", "Forecast", "GuestPollingOptions", "HaltPolling", "HostShare",
+    "InterruptCost", "Interrupts", "NestedExit", "Outcome", "PollRules", "PostedCheck", "PostedStory", "Reason",
+    "RemedySteps", "Residue", "after_io", "balance", "burst", "demand_series", "exit_profile", "exit_tax", "exit_work",
+    "flow_shares", "forecast", "guest_polling", "halt_polling", "host_share", "interrupts", "longest_first",
+    "nested_exit", "newsvendor_share", "poll_intervals_ns", "posted", "posted_story", "rate_at", "remedy_steps",
+    "steering_remedies",
+    "COST_SETS", "REASONS", "REMEDIES", "ROUTES", "RULES", "AfterIo", "Burst", "CostSet", "ExitCost", "ExitProfile",
+    "ExitTax", "ExitWork", "GuestPollingOptions", "HaltPolling", "HostShare", "InterruptCost", "InterruptStory",
+    "Interrupts", "NestedExit", "PollRules", "PostedCheck", "PostedStory", "Reason", "RemedySteps", "Residue",
+    "after_io", "burst", "exit_profile", "exit_tax", "exit_work", "guest_polling", "halt_polling", "host_share",
+    "interrupt_story", "interrupts", "nested_exit", "poll_intervals_ns", "posted", "posted_story", "rate_at",
+    "remedy_steps",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from virtlab.core.parameter import ParameterError
 from virtlab.core.words import say, words
-from virtlab.cpu.posted_model import RULES, SOURCES, Line, Model, Move, State
+from virtlab.cpu.posted_model import RULES, SOURCES, Line, Model, Move, State, known
 from virtlab.evidence import FACTS
 
 _EVENTS = int(FACTS["posted.events"].value)
@@ -61,8 +61,8 @@ def posted(events: int = _EVENTS, without: tuple[str, ...] = (), sources: tuple[
     """
     if not (isinstance(events, int) and 1 <= events <= MOST_EVENTS):
         raise ParameterError(say("cpu_interrupts.posted.error.events", most=MOST_EVENTS, given=repr(events)))
-    _known("rules", without, RULES)
-    _known("sources", sources, SOURCES)
+    known("rules", without, RULES)
+    known("sources", sources, SOURCES)
     model = Model(frozenset(without), sources)
     first = State(left=events)
     parents: dict[State, tuple[State, Move] | None] = {first: None}
@@ -92,10 +92,3 @@ def _schedule(parents: dict[State, tuple[State, Move] | None], state: State) -> 
         lines.append(move.line)
         at = parents[before]
     return tuple(reversed(lines))
-
-
-def _known(what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
-    wrong = [name for name in given if name not in known]
-    if wrong or (what == "sources" and not given):
-        raise ParameterError(say(f"cpu_interrupts.posted.error.{what}", given=", ".join(wrong) or "none",
-                                 known="; ".join(known)))  # fmt: skip

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from virtlab.core.parameter import ParameterError
 from virtlab.core.words import say
 
 #: What keeps an interrupt from being lost, or from being told of twice: the names that ``without`` takes.
@@ -39,6 +40,14 @@ PLACES = {
     "halting": "host", "taking": "host", "checked": "host", "armed": "host", "asleep": "blocked", "put": "host",
     "preempted": "preempted", "loaded": "host",
 }  # fmt: skip
+
+
+def known(what: str, given: tuple[str, ...], names: tuple[str, ...]) -> None:
+    """Raises ParameterError for a name that is not among ``names``; ``what`` is "rules" or "sources"."""
+    wrong = [name for name in given if name not in names]
+    if wrong or (what == "sources" and not given):
+        raise ParameterError(say(f"cpu_interrupts.posted.error.{what}", given=", ".join(wrong) or "none",
+                                 known="; ".join(names)))  # fmt: skip
 
 
 class State(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from virtlab.core.parameter import ParameterError
 from virtlab.core.table import Shown, Table
 from virtlab.core.words import say, words
-from virtlab.cpu.posted_model import PLACES, VECTORS, Line, Model, Move, State
+from virtlab.cpu.posted_model import PLACES, RULES, SOURCES, VECTORS, Line, Model, Move, State, known
 
 #: What may stand in a story. Posts end before the next event; what they send arrives with "run", which also ends an
 #: exit and lets a woken vCPU run. A preempted one comes back with "load", on its processor or "there", on another.
@@ -68,7 +68,9 @@ def posted_story(*events: str, without: Iterable[str] = ()) -> PostedStory:
     Golden: "device A", "device A", "run": two posts, one notification, one interrupt. "preempt", "device A" notifies
     nobody; after "load" and "run" the guest has it all the same.
     """
-    model = Model(frozenset(without), ("device", "software"))
+    without = tuple(without)
+    known("rules", without, RULES)
+    model = Model(frozenset(without), SOURCES)
     state, moments = State(left=len(events)), []
     posts = raised = notifications = taken = 0
     for event in events:
@@ -90,8 +92,7 @@ def _names(bits: int) -> tuple[str, ...]:
 def _moves(model: Model, state: State, event: str) -> list[Move]:
     """An event and the steps that belong to it."""
     if event not in STORY_EVENTS:
-        known = ", ".join(STORY_EVENTS)
-        raise ParameterError(say("cpu_interrupts.posted.error.story", given=repr(event), known=known))
+        raise ParameterError(say("cpu_interrupts.posted.error.story", given=repr(event), known=", ".join(STORY_EVENTS)))
     if event == "run":
         return _follow(model, state, lambda move: True)
     first, then = _first(model, state, event)
@@ -119,7 +120,11 @@ def _first(model: Model, state: State, event: str) -> tuple[Move, Callable[[Move
 
 def _follow(model: Model, state: State, allowed: Callable[[Move], bool]) -> list[Move]:
     moves: list[Move] = []
-    while state.at != "preempted" and (move := next(filter(allowed, model.steps(state)), None)) is not None:
+
+    def goes_on(move: Move) -> bool:
+        return allowed(move) and not (state.at == "preempted" and move.who == "scheduler")  # its turn is an event
+
+    while (move := next(filter(goes_on, model.steps(state)), None)) is not None:
         moves.append(move)
         state = move.state
     return moves

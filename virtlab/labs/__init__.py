@@ -33,6 +33,9 @@ _WHERE = {
     "BalanceLab": "balance",
     "TaxLab": "tax",
     "AfterIoLab": "after_io",
+    "PostedLab": "posted",
+    "DeliveryLab": "delivery",
+    "HaltLab": "halt",
 }
 __all__ = list(_WHERE)
 

@@ -10,6 +10,8 @@ from virtlab.cloud.judges.common import cited, filled
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show
 from virtlab.core.words import say
+from virtlab.cpu import InterruptCost, interrupts
+from virtlab.cpu.interrupts import InterruptOptions
 from virtlab.evidence import FACTS
 from virtlab.memory import (
     PROGRAMS,
@@ -37,6 +39,7 @@ _MANY_UPDATES = 100_000.0  # page-table updates a second at which hardware walks
 _DEVICE = Axis.of(MigrationOptions, "device")
 _POSTED = Axis.of(PathOptions, "posted")
 _HALTS = Axis.of(PathOptions, "guest_halts")
+_STATE = Axis.of(InterruptOptions, "vcpu_state")
 
 
 # --- S19: huge pages ------------------------------------------------------------------------------------------------
@@ -191,6 +194,17 @@ def _untouched(path: str = "sriov", **options: Any) -> bool:
     return counts.vcpu_exits_per_packet == 0 and counts.host_irqs_per_packet == 0
 
 
+def _interrupt(**options: Any) -> InterruptCost:
+    """One interrupt of an assigned device, posted by VT-d unless asked otherwise."""
+    return interrupts(**{"interrupts": "posted", "interrupt_source": "assigned", **options}).cost
+
+
+def _unnoticed(**options: Any) -> bool:
+    """Whether the host does nothing for it: no exit, no interrupt of its own, no IPI, no wake-up."""
+    cost = _interrupt(**options)
+    return not (cost.vcpu_exits or cost.host_events or cost.kick_ipis or cost.notification_ipis)
+
+
 def _moved(**options: Any) -> bool:
     return migrate(**options).converged
 
@@ -224,13 +238,20 @@ def s15() -> Verdict:
              lambda v: _times_as_many(v) >= factor),
         turn("tenfold", "small_qemu", Axis.of(PathOptions, "guest_poll"), True,
              lambda v: _times_as_many("qemu", v) >= factor),
+        turn("unnoticed", "one_assigned", _STATE, "guest", lambda v: _unnoticed(vcpu_state=v)),
+        turn("at_once", "one_assigned", _STATE, "guest", lambda v: not _interrupt(vcpu_state=v).deferred_ns),
+        turn("unnoticed", "one_assigned", Axis.of(InterruptOptions, "multicast"), False,
+             lambda v: _unnoticed(multicast=v)),
     )  # fmt: skip
     unposted = LADDER["sriov"].cpu(direction="rx", irq_on_vcpu_cpu=True)
     stop = migrate(device="vf-untracked").downtime_s
     with_v2 = migrate(device="vf-v2")
     before, after = FACTS["overhead.eli.before"], FACTS["overhead.eli.after"]
+    blocked, preempted = _interrupt(vcpu_state="blocked"), _interrupt(vcpu_state="preempted")
     sentences = filled(
-        "s15", unposted=show(LADDER["sriov"].cpu(direction="rx").host_ns_per_packet, "ns"),
+        "s15", irqs=number(blocked.host_irqs), wakeups=number(blocked.wakeups),
+        deferred=show(preempted.deferred_ns, "ns"), vcpus=number(InterruptOptions().vcpus_per_cpu),
+        unposted=show(LADDER["sriov"].cpu(direction="rx").host_ns_per_packet, "ns"),
         own=show(unposted.host_ns_per_packet, "ns"), exits=number(_received(guest_halts=True).vcpu_exits_per_packet),
         before=before.text(), after=after.text(),
         stop=show(stop, "s", 4), v2=show(with_v2.downtime_s, "s"), state=show(conditions[4].high or 0.0, "B"),
@@ -245,6 +266,7 @@ def s15() -> Verdict:
                   "io.vhost.testpmd.after", "io.dpdk.vhost_user", "io.ena.pps")  # fmt: skip
     calls = (
         'paths.LADDER["sriov"].counts(direction="rx", posted=True)',
+        'cpu.interrupts(interrupts="posted", interrupt_source="assigned", vcpu_state="blocked")',
         'memory.migrate(device="vf-untracked").downtime_s',
         'memory.migrate(device="vf-v2").downtime_s',
         'paths.LADDER["card"].capacity(frame_bytes=64, kick_batch=32, interrupt_batch=32, guest_poll=True)',
