@@ -49,7 +49,9 @@ class Axis:
             return str(words("judge.on" if value else "judge.off"))
         if isinstance(value, str):
             own = words("judge.choice")
-            return str(own[value] if value in own else words(f"parameter.{self.name}.choices")[value])
+            of_axis = f"{self.name}.{value}"  # where a word means two things: "guest" is a CPU, or where a vCPU is
+            key = of_axis if of_axis in own else value
+            return str(own[key] if key in own else words(f"parameter.{self.name}.choices")[value])
         if value == 1 and self.unit in words("judge.one"):
             return str(words("judge.one")[self.unit])
         return show(float(value), "%" if self.unit == "1" else self.unit)

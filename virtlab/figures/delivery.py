@@ -19,12 +19,13 @@ from virtlab.figures.style import SIZE, dress, ghost_style, legend, model_style
 
 #: What an interrupt may find; being in the host is left out: it is counted as running.
 FINDS: tuple[VcpuState, ...] = ("guest", "blocked", "preempted")
-#: Points of the curve in ns, besides its jumps: from 100 ns to 10 s.
-GRID_NS: NDArray[np.float64] = np.logspace(2, 10, 121)
+#: Points of the curve in ns, besides its jumps: from 10 ns to 10 s.
+GRID_NS: NDArray[np.float64] = np.logspace(1, 10, 121)
 _QUANTILES = ((0.5, "p50"), (0.99, "p99"))
 _COLUMNS = {"exits": 0.715, "irqs": 0.795, "ipis": 0.87, "wakeups": 0.96}
 _ROWS = {"guest": 0.70, "blocked": 0.59, "preempted": 0.48}
 _SECOND = 0.36
+_ROOM = 0.06  # of the height: for the name of a part of the curve
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class DeliveryPicture(Picture[DeliveryResult]):
         look = self.look
         axes = self.figure.add_axes((0.095, 0.2, 0.415, 0.68))
         dress(axes, look, title=words("delivery.title"), x=words("delivery.x"), y=words("delivery.y"), grid="both")
-        axes.set(xscale="log", xlim=(100, 1e10), ylim=(0, 1.04))
-        axes.set_xticks([100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10],
-                        ["0.1 µs", "1", "10", "100", "1 ms", "10", "100", "1 s", "10"])  # fmt: skip
+        axes.set(xscale="log", xlim=(10, 1e10), ylim=(0, 1.04))
+        axes.set_xticks([10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10],
+                        ["10 ns", "100", "1 µs", "10", "100", "1 ms", "10", "100", "1 s", "10"])  # fmt: skip
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
         axes.minorticks_off()
         axes.tick_params(axis="x", pad=8)
@@ -82,6 +83,9 @@ class DeliveryPicture(Picture[DeliveryResult]):
         self._curve = axes.plot([], [], **model_style(look))[0]
         self._marks = axes.plot([], [], "o", linestyle="", color=look.ink, markersize=8)[0]
         self._notes = [axes.text(1, share, "", color=look.ink, fontsize=SIZE["note"]) for share, _ in _QUANTILES]
+        # Left of the curve: which of the states a part of it is.
+        self._parts = {state: axes.text(12, 0, "", color=look.faint, va="center", fontsize=SIZE["note"])
+                       for state in FINDS}  # fmt: skip
         self._cells = {(row, key): self.figure.text(x, y, "", ha="center", **cell)
                        for row, y in (*_ROWS.items(), ("second", _SECOND)) for key, x in _COLUMNS.items()}  # fmt: skip
         self._under = {state: self.figure.text(0.54, y - 0.037, "", color=look.faint, **note)
@@ -89,8 +93,8 @@ class DeliveryPicture(Picture[DeliveryResult]):
         self._rate = self.figure.text(0.54, _SECOND - 0.037, "", color=look.faint, **note)
         self._lines = [self.figure.text(0.54, 0.255 - 0.042 * n, "", color=look.ink, **note) for n in range(4)]
         self._before = self.figure.text(0.54, 0.06, "", color=look.faint, **note)
-        return [self._kept, self._curve, self._marks, *self._notes, *self._cells.values(), *self._under.values(),
-                self._rate, *self._lines, self._before]  # fmt: skip
+        return [self._kept, self._curve, self._marks, *self._notes, *self._parts.values(), *self._cells.values(),
+                *self._under.values(), self._rate, *self._lines, self._before]  # fmt: skip
 
     def show(self, result: DeliveryResult, kept: DeliveryResult | None = None, prediction: Any = None) -> None:
         for line, shown in ((self._curve, result), (self._kept, kept)):
@@ -103,6 +107,12 @@ class DeliveryPicture(Picture[DeliveryResult]):
         for text, ns, (share, name) in zip(self._notes, places, _QUANTILES, strict=True):
             text.set(x=ns * 1.5, y=share - 0.02, ha="left", va="top")  # right of the curve nothing is drawn
             text.set_text(f"{name} {show(result.model.quantile_ns(share), 'ns')}")
+        begin = 0.0
+        for state in sorted(FINDS, key=lambda s: result.model.by_state[s].mean_ns):
+            part = result.model.options.share(state)
+            self._parts[state].set_text(words("delivery.finds")[state] if part > _ROOM else "")
+            self._parts[state].set_y(begin + part / 2)
+            begin += part
         for state in FINDS:
             cost = result.model.by_state[state]
             counts = {"exits": cost.vcpu_exits, "irqs": cost.host_irqs, "wakeups": cost.wakeups,
