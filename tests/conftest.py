@@ -15,6 +15,9 @@ WITHOUT_KERNELS = {"BalanceLab", "BarrierLab", "CostLab", "DeviceLab", "ExitLab"
 WITHOUT_KERNELS = {"BarrierLab", "CostLab", "DeliveryLab", "DeviceLab", "ExitLab", "FleetLab", "FootprintLab",
                    "HaltLab", "InnerKvmLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "PostedLab", "RingLab",
                    "TimelineLab", "WalkLab", "WalkMapLab"}
+WITHOUT_KERNELS = {"BalanceLab", "BarrierLab", "CostLab", "DeliveryLab", "DeviceLab", "ExitLab", "FleetLab",
+                   "FootprintLab", "ForecastLab", "HaltLab", "InnerKvmLab", "JourneyLab", "LadderLab", "MixLab",
+                   "MmuLab", "PostedLab", "RingLab", "TimelineLab", "WalkLab", "WalkMapLab"}
 
 # These files test such labs alone.
 FILES_WITHOUT_KERNELS = {"test_device.py", "test_exits.py", "test_halt_lab.py", "test_inner_kvm_lab.py",
