@@ -83,6 +83,8 @@ def test_a_recorded_kvm_with_these_waits_is_shown_and_agrees(lab, wait_ns):
     assert "are the model's" in lab.describe()
     seen = np.array(lab._picture._seen.get_ydata()) * lab._picture._top_ns
     assert list(seen) == near(list(lab.result.now.intervals_ns[1 : 1 + len(seen)]))
+    at = list(lab._picture._seen.get_xdata())
+    assert at == [n + 2 for n in range(len(seen))], "what follows from wait 1 is for wait 2"
 
 
 @pytest.mark.parametrize("other", [{"poller": "guest"}, {"wait_kind": "exponential"}, {"halt_poll_ns": 100_000.0},
