@@ -54,4 +54,10 @@ __all__ = [
     "exit_work", "flow_shares", "forecast", "guest_polling", "halt_polling", "host_share", "interrupt_story",
     "interrupts", "longest_first", "nested_exit", "newsvendor_share", "poll_intervals_ns", "posted", "posted_story",
     "rate_at", "remedy_steps", "steering_remedies",
+    "HostShare", "InterruptCost", "InterruptStory", "Interrupts", "NeighbourOptions", "NeighbourRemedies", "Neighbours",
+    "NestedExit", "Outcome", "PollRules", "PostedCheck", "PostedStory", "Reason", "RemedySteps", "Residue", "after_io",
+    "balance", "burst", "demand_series", "exit_profile", "exit_tax", "exit_work", "flow_shares", "forecast",
+    "guest_polling", "halt_polling", "host_share", "interrupt_story", "interrupts", "longest_first",
+    "neighbour_remedies", "neighbours", "nested_exit", "newsvendor_share", "poll_intervals_ns", "posted",
+    "posted_story", "rate_at", "remedy_steps", "steering_remedies",
 ]  # fmt: skip
