@@ -7,17 +7,9 @@ from hypothesis import settings
 HERE = Path(__file__).parent
 TWICE = {"memory", "paths", "labs"}  # everything in these folders must hold without numba too: make test runs it twice
 # But these labs call no kernel (tests/labs/test_lab.py sees to it), and are the same either way.
-WITHOUT_KERNELS = {"AfterIoLab", "BalanceLab", "BarrierLab", "CostLab", "DeviceLab", "ExitLab", "FleetLab",
-                   "FootprintLab", "ForecastLab", "InnerKvmLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab",
-                   "RingLab", "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
-WITHOUT_KERNELS = {"BalanceLab", "BarrierLab", "CostLab", "DeviceLab", "ExitLab", "FleetLab", "FootprintLab",
-                   "ForecastLab", "InnerKvmLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "RingLab",
-WITHOUT_KERNELS = {"BarrierLab", "CostLab", "DeliveryLab", "DeviceLab", "ExitLab", "FleetLab", "FootprintLab",
-                   "HaltLab", "InnerKvmLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "PostedLab", "RingLab",
-                   "TimelineLab", "WalkLab", "WalkMapLab"}
-WITHOUT_KERNELS = {"BalanceLab", "BarrierLab", "CostLab", "DeliveryLab", "DeviceLab", "ExitLab", "FleetLab",
-                   "FootprintLab", "ForecastLab", "HaltLab", "InnerKvmLab", "JourneyLab", "LadderLab", "MixLab",
-                   "MmuLab", "PostedLab", "RingLab", "TimelineLab", "WalkLab", "WalkMapLab"}
+WITHOUT_KERNELS = {"AfterIoLab", "BalanceLab", "BarrierLab", "CostLab", "DeliveryLab", "DeviceLab", "ExitLab",
+                   "FleetLab", "FootprintLab", "ForecastLab", "HaltLab", "InnerKvmLab", "JourneyLab", "LadderLab",
+                   "MixLab", "MmuLab", "PostedLab", "RingLab", "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
 
 # These files test such labs alone.
 FILES_WITHOUT_KERNELS = {"test_device.py", "test_exits.py", "test_halt_lab.py", "test_inner_kvm_lab.py",
