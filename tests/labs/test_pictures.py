@@ -1,4 +1,6 @@
 """Every lab over its whole parameter space: no exception, laws hold, picture and sentence agree, labels can be read."""
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +16,7 @@ from virtlab.core.jit import have_numba
 from virtlab.core.units import number, show
 from virtlab.core.words import words
 from virtlab.figures.after_io import REASONS
+from virtlab.cpu import NEIGHBOUR_REMEDIES
 from virtlab.figures.dirty_log import EXITS, SHARES, SPLITS
 from virtlab.figures.huge_pages import PARTS as HUGE_PARTS
 from virtlab.figures.huge_pages import ROWS as HUGE_ROWS
@@ -21,6 +24,8 @@ from virtlab.figures.journey import MOST_STEPS
 from virtlab.figures.load import BARS, EDGES_NS
 from virtlab.figures.migration import DOWN_S, TOTAL_S, nice, timeline
 from virtlab.figures.mix import LEAST, PARTS
+from virtlab.figures.neighbour import CAUSES as NEIGHBOUR_CAUSES
+from virtlab.figures.neighbour import QUANTILES
 from virtlab.figures.style import LOOKS
 from virtlab.figures.tax import KINDS
 from virtlab.figures.walk_map import shade as walk_map_shade
@@ -490,6 +495,49 @@ CHECKS = {"AfterIoLab": after_io, "BalanceLab": balance, "DirtyLogLab": dirty_lo
           "LadderLab": ladder, "LoadLab": load, "MigrationLab": migration, "MixLab": mix, "MmuLab": mmu,
           "PagesLab": pages, "ProgramsLab": programs, "ReachLab": reach, "TaxLab": tax, "WalkCostLab": walk_cost,
           "WalkLab": walk, "WalkMapLab": walk_map}  # fmt: skip
+def neighbour(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    none, chosen = result.rows["none"], result.chosen
+    ticked = {r for r in NEIGHBOUR_REMEDIES if getattr(setting, r)}
+    named = set(NEIGHBOUR_REMEDIES) if setting.remedy == "all" else {setting.remedy} - {"none"}
+    assert set(chosen.options.remedies) == ticked | named
+    assert none.options.remedies == ()
+    for state, found in (("none", none), ("chosen", chosen)):
+        if state == "chosen" and not chosen.options.remedies:
+            assert not any(bar.get_visible() for (_, s), bar in picture._steps.items() if s == state)
+            continue
+        assert found.law()[0] == near(found.law()[1])
+        assert found.product_law()[0] == near(found.product_law()[1])
+        assert number(found.slowdown) in sentence or number(found.slowdown) == "1"
+        whole = picture._steps["all", state]
+        parts = [picture._steps[cause, state] for cause in NEIGHBOUR_CAUSES]
+        if min(found.factors.values()) >= 1:  # each begins where the one above ends, and they come to the whole
+            assert sum(bar.get_width() for bar in parts) == near(whole.get_width(), abs=1e-9)
+            for above, below in itertools.pairwise(parts):
+                assert below.get_x() == near(above.get_x() + above.get_width(), abs=1e-9)
+        full = picture._tails["p999", "alone"].get_width() / none.quiet.p999_ns
+        for key in QUANTILES:
+            ns = getattr(found.tail, f"{key}_ns")
+            assert picture._tails[key, state].get_width() == near(min(ns * full, 1))
+            assert ns == np.inf or picture._times[key, state].get_text() == show(ns, "ns")
+        if found.tail.p99_ns < np.inf:
+            assert show(found.tail.p99_ns, "ns") in sentence and show(found.tail.p999_ns, "ns") in sentence
+    assert show(none.quiet.p99_ns, "ns") in sentence and number(chosen.options.vcpus_sold) in sentence
+    full = picture._quiet.get_xdata()[0] / none.quiet.p99_ns
+    for row, found in result.rows.items():
+        assert picture._bars[row].get_width() == near(min(found.tail.p99_ns * full, 1))
+        assert picture._cells[row, "sold"].get_text() == number(found.options.vcpus_sold)
+        black = to_hex(picture._bars[row].get_facecolor()) == picture.look.ink
+        assert black == (row != "none" and found.options.remedies == chosen.options.remedies)
+    assert picture._bars["yours"].get_visible() == (result.row == "yours")
+
+
+CHECKS = {"ReachLab": reach, "HugePageLab": huge_pages, "ProgramsLab": programs,
+          "FootprintLab": footprint, "PagesLab": pages,
+          "LadderLab": ladder, "JourneyLab": journey, "LoadLab": load, "MixLab": mix, "FleetLab": fleet,
+          "MigrationLab": migration, "DirtyLogLab": dirty_log,
+          "WalkLab": walk, "WalkMapLab": walk_map, "WalkCostLab": walk_cost, "MmuLab": mmu,
+          "NeighbourLab": neighbour}  # fmt: skip
 
 
 @borrowed

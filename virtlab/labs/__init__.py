@@ -36,6 +36,7 @@ _WHERE = {
     "PostedLab": "posted",
     "DeliveryLab": "delivery",
     "HaltLab": "halt",
+    "NeighbourLab": "neighbour",
 }
 __all__ = list(_WHERE)
 
