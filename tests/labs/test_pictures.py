@@ -15,8 +15,8 @@ from virtlab import cpu, labs, memory
 from virtlab.core.jit import have_numba
 from virtlab.core.units import number, show
 from virtlab.core.words import words
-from virtlab.figures.after_io import REASONS
 from virtlab.cpu import NEIGHBOUR_REMEDIES
+from virtlab.figures.after_io import REASONS
 from virtlab.figures.dirty_log import EXITS, SHARES, SPLITS
 from virtlab.figures.huge_pages import PARTS as HUGE_PARTS
 from virtlab.figures.huge_pages import ROWS as HUGE_ROWS
@@ -56,6 +56,18 @@ def same_words(lab):
 
 # ------------------------------------------------- one check a lab: laws, and what the picture shows
 
+CHECKS = {}
+
+
+def check_of(name):
+    def add(check):
+        CHECKS[name] = check
+        return check
+
+    return add
+
+
+@check_of("LadderLab")
 def ladder(lab, setting):
     result, picture, sentence = move(lab, setting)
     limit = None
@@ -83,6 +95,7 @@ def ladder(lab, setting):
         assert show(host, "ns") in sentence
 
 
+@check_of("JourneyLab")
 def journey(lab, setting):
     result, picture, sentence = move(lab, setting)
     hops = result.hops
@@ -101,6 +114,7 @@ def journey(lab, setting):
     assert words(f"path.{result.path}.title") in sentence
 
 
+@check_of("LoadLab")
 def load(lab, setting):
     result, picture, sentence = move(lab, setting)
     assert ((result.slower >= -1e-12) & (result.slower <= 1)).all()
@@ -126,6 +140,7 @@ def load(lab, setting):
     assert show(result.delivered_packets_per_s, "packets/s", 2) in sentence
 
 
+@check_of("MixLab")
 def mix(lab, setting):
     result, picture, sentence = move(lab, setting)
     shares = setting.mix().shares
@@ -145,6 +160,7 @@ def mix(lab, setting):
     assert show(result.low, "%") in sentence and show(result.high, "%") in sentence
 
 
+@check_of("FleetLab")
 def fleet(lab, setting):
     result, picture, sentence = move(lab, setting)
     assert result.lost_cores == near(setting.servers * setting.cores * setting.loss)
@@ -163,6 +179,7 @@ def fleet(lab, setting):
             assert list(line.get_ydata() / line.get_xdata()) == near([slope] * 2)
 
 
+@check_of("MigrationLab")
 def migration(lab, setting):
     result, picture, sentence = move(lab, setting)
     m = result.migration
@@ -193,6 +210,7 @@ def migration(lab, setting):
     assert number(result.ratio) in sentence
 
 
+@check_of("DirtyLogLab")
 def dirty_log(lab, setting):
     result, picture, sentence = move(lab, setting)
     log, o = result.log, result.log.options
@@ -218,6 +236,7 @@ def dirty_log(lab, setting):
     assert (words("dirty_log.impossible") in sentence) == (log.vcpu_share > 1)
 
 
+@check_of("ReachLab")
 def reach(lab, setting):
     result, picture, sentence = move(lab, setting)
     for pair, curve in result.curves.items():
@@ -237,6 +256,7 @@ def reach(lab, setting):
     assert show(result.shares["small"], "%") in sentence and show(result.reach_bytes["both"], "B") in sentence
 
 
+@check_of("WalkLab")
 def walk(lab, setting):
     result, picture, sentence = move(lab, setting)
     walk, at = result.walk, result.position
@@ -267,6 +287,7 @@ def walk(lab, setting):
     assert lab._player.value == min(setting.step, lab._player.max), "the player does not follow"
 
 
+@check_of("WalkMapLab")
 def walk_map(lab, setting):
     result, picture, sentence = move(lab, setting)
     caches = {name: getattr(setting, name) for name in lab.visible}
@@ -287,6 +308,7 @@ def walk_map(lab, setting):
     assert f"{min(result.counts.values())} to {max(result.counts.values())} references" in sentence
 
 
+@check_of("WalkCostLab")
 def walk_cost(lab, setting):
     result, picture, sentence = move(lab, setting)
     both = memory.slowdown(**setting.model_dump())
@@ -314,6 +336,7 @@ def walk_cost(lab, setting):
         assert number(result.virtual.cycles) in sentence and number(result.virtual.reads) in sentence
 
 
+@check_of("MmuLab")
 def mmu(lab, setting):
     result, picture, sentence = move(lab, setting)
     for technique in ("shadow", "nested"):
@@ -340,6 +363,7 @@ def mmu(lab, setting):
         assert (dots["shadow"] < dots["nested"]) == cheaper == (setting.page_table_updates_per_s < at)
 
 
+@check_of("HugePageLab")
 def huge_pages(lab, setting):
     result, picture, sentence = move(lab, setting)
     full = result.total_ns("4K.4K") / sum(picture._bars["4K.4K", part].get_width() for part in HUGE_PARTS)
@@ -364,6 +388,7 @@ def huge_pages(lab, setting):
     assert show(result.total_ns("2M.2M"), "ns") in sentence and number(result.ratio["4K.4K"]) in sentence
 
 
+@check_of("ProgramsLab")
 def programs(lab, setting):
     result, picture, sentence = move(lab, setting)
     for name, share in result.model.items():
@@ -377,6 +402,7 @@ def programs(lab, setting):
             assert share < 1.1 * result.huge[name], "the sentence says that the model is below"
 
 
+@check_of("FootprintLab")
 def footprint(lab, setting):
     result, picture, sentence = move(lab, setting)
     for key, page in (("small", "4K"), ("huge", setting.huge_page)):
@@ -394,6 +420,7 @@ def footprint(lab, setting):
     assert f"{result.exits['4K']:,} exits" in sentence and show(result.parts["huge"]["bloat"], "B") in sentence
 
 
+@check_of("PagesLab")
 def pages(lab, setting):
     result, picture, sentence = move(lab, setting)
     for key, by_cpu in result.model.items():
@@ -407,6 +434,7 @@ def pages(lab, setting):
         assert number(value) in picture._values[key].get_text() and number(value) in sentence
 
 
+@check_of("ForecastLab")
 def forecast(lab, setting):
     result, picture, sentence = move(lab, setting)
     assert result.law()[0] == near(result.law()[1])
@@ -423,6 +451,7 @@ def forecast(lab, setting):
     assert show(naive) in sentence and "oracle 0" in sentence
 
 
+@check_of("BalanceLab")
 def balance(lab, setting):
     result, picture, sentence = move(lab, setting)
     for key, shares in (("queue", result.queue_shares), ("core", result.core_shares)):
@@ -435,6 +464,7 @@ def balance(lab, setting):
     assert show(result.bound_packets_per_s, "packets/s") in sentence
 
 
+@check_of("TaxLab")
 def tax(lab, setting):
     result, picture, sentence = move(lab, setting)
     profile, cost = result.profile, setting.cost()
@@ -466,6 +496,7 @@ def tax(lab, setting):
         assert picture._diamonds[key].get_ydata()[0] == near(min(max(value, 100), 1e5))
 
 
+@check_of("AfterIoLab")
 def after_io(lab, setting):
     result, picture, sentence = move(lab, setting)
     residue = result.residue
@@ -490,11 +521,7 @@ def after_io(lab, setting):
     assert residue.sentence() in sentence
 
 
-CHECKS = {"AfterIoLab": after_io, "BalanceLab": balance, "DirtyLogLab": dirty_log, "FleetLab": fleet,
-          "FootprintLab": footprint, "ForecastLab": forecast, "HugePageLab": huge_pages, "JourneyLab": journey,
-          "LadderLab": ladder, "LoadLab": load, "MigrationLab": migration, "MixLab": mix, "MmuLab": mmu,
-          "PagesLab": pages, "ProgramsLab": programs, "ReachLab": reach, "TaxLab": tax, "WalkCostLab": walk_cost,
-          "WalkLab": walk, "WalkMapLab": walk_map}  # fmt: skip
+@check_of("NeighbourLab")
 def neighbour(lab, setting):
     result, picture, sentence = move(lab, setting)
     none, chosen = result.rows["none"], result.chosen
@@ -530,14 +557,6 @@ def neighbour(lab, setting):
         black = to_hex(picture._bars[row].get_facecolor()) == picture.look.ink
         assert black == (row != "none" and found.options.remedies == chosen.options.remedies)
     assert picture._bars["yours"].get_visible() == (result.row == "yours")
-
-
-CHECKS = {"ReachLab": reach, "HugePageLab": huge_pages, "ProgramsLab": programs,
-          "FootprintLab": footprint, "PagesLab": pages,
-          "LadderLab": ladder, "JourneyLab": journey, "LoadLab": load, "MixLab": mix, "FleetLab": fleet,
-          "MigrationLab": migration, "DirtyLogLab": dirty_log,
-          "WalkLab": walk, "WalkMapLab": walk_map, "WalkCostLab": walk_cost, "MmuLab": mmu,
-          "NeighbourLab": neighbour}  # fmt: skip
 
 
 @borrowed

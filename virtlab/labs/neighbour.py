@@ -21,7 +21,7 @@ from virtlab.evidence import FACTS
 from virtlab.figures.neighbour import NeighbourPicture, NeighbourResult
 from virtlab.labs.base import Lab
 
-Remedy = Literal["none", "pinning", "reservation", "offload", "own_core", "cat", "mba", "all"]
+Remedy = Literal["none", "own_cpu", "reservation", "offload", "own_core", "cat", "mba", "all"]
 Sibling = Literal["neighbour", "own", "idle"]
 
 
@@ -57,7 +57,7 @@ class NeighbourSetting(Parameters):
     victim_ways: int = parameter(FACTS["neighbour.ways"], ge=1, le=10)
     mba_share: float = parameter(FACTS["neighbour.mba"], ge=0.1, le=1)
     reserved_cores: int = parameter(FACTS["neighbour.reserved"], ge=1, le=23)
-    pinning: bool = parameter(FACTS["neighbour.remedy"], default=False)
+    own_cpu: bool = parameter(FACTS["neighbour.remedy"], default=False)
     reservation: bool = parameter(FACTS["neighbour.remedy"], default=False)
     offload: bool = parameter(FACTS["neighbour.remedy"], default=False)
     own_core: bool = parameter(FACTS["neighbour.remedy"], default=False)
