@@ -26,6 +26,7 @@ from virtlab.figures.migration import DOWN_S, TOTAL_S, nice, timeline
 from virtlab.figures.mix import LEAST, PARTS
 from virtlab.figures.neighbour import CAUSES as NEIGHBOUR_CAUSES
 from virtlab.figures.neighbour import QUANTILES
+from virtlab.figures.schedule import ROWS as SCHEDULE_ROWS
 from virtlab.figures.style import LOOKS
 from virtlab.figures.tax import KINDS
 from virtlab.figures.walk_map import shade as walk_map_shade
@@ -557,6 +558,36 @@ def neighbour(lab, setting):
         black = to_hex(picture._bars[row].get_facecolor()) == picture.look.ink
         assert black == (row != "none" and found.options.remedies == chosen.options.remedies)
     assert picture._bars["yours"].get_visible() == (result.row == "yours")
+def schedule(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    run = result.trace.schedule
+    assert run.law()[0] == run.law()[1]
+    assert result.trace.law()[0] == result.trace.law()[1]
+    for bar, parts in result.shares.items():
+        assert sum(parts.values()) == near(1), bar
+        assert min(parts.values()) >= -1e-12, bar
+        at = 0.0
+        for part, share in parts.items():
+            drawn = picture._parts[bar, part]
+            assert (drawn.get_x(), drawn.get_width()) == near((at, share), abs=1e-9)
+            at += share
+    assert result.shares["worst"]["steal"] >= result.shares["mean"]["steal"] - 1e-12
+    drawn = sum(len(threads.get_paths()) for threads in picture._threads.values())
+    assert drawn == sum(i.pcpu < SCHEDULE_ROWS for i in result.trace.intervals)
+    beyond = picture._lines["vcpus"].get_ydata()
+    assert (np.diff(beyond) <= 1e-12).all(), "the share that waits longer cannot grow with the time"
+    for key, ns in result.quantiles_ns.items():
+        assert (picture._notes[key].get_text() == "") == (run.waits.count == 0)
+        assert run.waits.count == 0 or show(ns, "ns", 2) in sentence
+    assert show(run.steal_share, "%", 2) in sentence
+
+
+CHECKS = {"ReachLab": reach, "HugePageLab": huge_pages, "ProgramsLab": programs,
+          "FootprintLab": footprint, "PagesLab": pages,
+          "LadderLab": ladder, "JourneyLab": journey, "LoadLab": load, "MixLab": mix, "FleetLab": fleet,
+          "MigrationLab": migration, "DirtyLogLab": dirty_log,
+          "WalkLab": walk, "WalkMapLab": walk_map, "WalkCostLab": walk_cost, "MmuLab": mmu,
+          "ScheduleLab": schedule}  # fmt: skip
 
 
 @borrowed

@@ -37,6 +37,7 @@ _WHERE = {
     "DeliveryLab": "delivery",
     "HaltLab": "halt",
     "NeighbourLab": "neighbour",
+    "ScheduleLab": "schedule",
 }
 __all__ = list(_WHERE)
 
