@@ -39,7 +39,9 @@ def of(claim, statement, parameter, setting):
 
 
 def test_the_claims_of_this_part_have_a_judge():
-    assert {"S1", "S2", "S3", "S7", "S10", "S11", "S12", "S14", "S15", "S16", "S19", "S20", "S24"} <= set(VERDICTS)
+    of_this_part = {"S1", "S2", "S3", "S5", "S6", "S7", "S8", "S10", "S11", "S12", "S14", "S15", "S16", "S18", "S19",
+                    "S20", "S24"}  # fmt: skip
+    assert of_this_part <= set(VERDICTS)
 
 
 @each_verdict
@@ -531,6 +533,47 @@ def test_s20_logging_by_faults_is_cheap_up_to_one_exit_a_page():
 
 def test_s20_has_no_number_for_flat_and_minimal():
     assert "have no number here" in said("S20")
+
+
+def test_s5_services_take_the_guests_time_only_where_the_scheduler_lets_them_in():
+    assert of("S5", "services_take", "policy", "host_busy").choices == ("cfs",)
+    even = of("S5", "services_cheap", "emulator_load", "host_busy")
+    assert 0.08 < even.high < 0.125, "one pCPU of eight, less what switching costs"
+
+
+def test_s6_a_card_and_a_reserved_pcpu_end_the_same_wait():
+    assert of("S6", "jitter", "emulator_load", "host_pinned").low < 0.02
+    reserved = of("S6", "jitter", "reserved_pcpus", "host_all_pinned")
+    assert (reserved.low, reserved.high, reserved.breaks_at) == (0, 0, 1)
+
+
+def test_s6_no_card_helps_against_a_second_vcpu_on_a_pcpu():
+    quiet = of("S6", "quiet", "vms", "host_card")
+    assert (quiet.low, quiet.high, quiet.breaks_at) == (1, 8, 9)
+
+
+def test_s6_a_free_vcpu_moves_aside():
+    assert of("S6", "jitter", "pinning", "host_seven").breaks_at == "none"
+
+
+def test_s8_gains_add_up_only_where_one_of_them_is_small():
+    for setting in ("with_own_cpu", "with_own_core"):
+        assert of("S8", "adds", "second_remedy", setting).choices == ("offload", "reservation")
+    assert "more than the sum" in said("S8") and "less than the sum" in said("S8")
+
+
+def test_s18_pinning_lengthens_waits_from_the_second_vcpu_of_a_pcpu_on():
+    pinned = of("S18", "pinned", "vms", "host_no_emulators")
+    assert (pinned.low, pinned.high, pinned.breaks_at) == (1, 8, 9)
+
+
+def test_s18_prediction_saves_nothing_on_a_walk_and_on_a_step():
+    choices = of("S18", "predicted", "demand", "ahead").choices
+    assert {"season", "azure"} <= set(choices) and not {"walk", "step"} & set(choices)
+
+
+def test_s18_zipfs_largest_flow_overflows_the_eighth_part():
+    assert of("S18", "divisible", "queues", "flows").breaks_at == 8  # 1 / sum(1 / k for k up to 1000) is 13.4 %
 
 
 # --- the search itself ----------------------------------------------------------------------------------------------

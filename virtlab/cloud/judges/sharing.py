@@ -1,0 +1,153 @@
+"""The judges of a shared host: S5, that services use its CPU, S6, jitter, S8, three remedies, S18, small remedies."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from virtlab.cloud.judges.common import cited, filled, near
+from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
+from virtlab.core.units import number, show
+from virtlab.cpu import ScheduleOptions, flow_shares, forecast, neighbours, schedule
+from virtlab.cpu.balancing import BalanceOptions
+from virtlab.cpu.forecast import ForecastOptions
+from virtlab.evidence import FACTS
+
+#: Seven vCPUs of seven VMs on eight pCPUs, so that one pCPU is there to reserve; long enough for a 99th percentile.
+_HOST: dict[str, Any] = {"pcpus": 8, "vms": 7, "vcpus_per_vm": 1, "wall_ns": 400_000_000}
+_LOAD, _PINNING = (Axis.of(ScheduleOptions, name) for name in ("emulator_load", "pinning"))
+_POLICY = Axis.of(ScheduleOptions, "policy")
+_RESERVED = Axis("reserved_pcpus", "pCPUs", 0, 1, integer=True)
+_VCPUS = Axis("vms", "vCPUs", 1, 32, integer=True)
+_DEMAND = Axis.of(ForecastOptions, "demand")
+_QUEUES = Axis.of(BalanceOptions, "queues")
+_SECOND = Axis("second_remedy", choices=("offload", "reservation", "mba", "cat", "own_core"))
+_FLOWS = 1000
+_LEAST_LOAD = 0.05  # below it a run sees too few wake-ups of the emulators for its 99th percentile
+
+
+def s5() -> Verdict:
+    """The host's services use its CPU: whose time they take, and when a pCPU of their own costs less.
+
+    All vCPUs always run. A thread of the host stands for all services; what a filter costs by its rules is not asked.
+    """
+
+    def work(reserved: bool, load: float = FACTS["sched.emulator_load"].value, policy: str = "cfs") -> float:
+        vms, placed = (7, {"reserved_pcpus": 1}) if reserved else (8, {})
+        run = schedule(**_HOST | {"vms": vms, **placed}, pinning="vcpus+emulators", duty=1.0, emulator_load=load,
+                       policy=policy)  # fmt: skip
+        return int(run.work_ns.sum()) / (run.options.pcpus * run.options.wall_ns)
+
+    def loses(load: float, policy: str = "cfs") -> bool:
+        return work(False, 0.0, policy) - work(False, load, policy) > FACTS["article.loss.after"].value
+
+    usual = FACTS["sched.emulator_load"].value
+    dearer = turn("services_cheap", "host_busy", _LOAD, _LEAST_LOAD, lambda v: work(False, v) >= work(True, v))
+    conditions = (
+        turn("services_take", "host_busy", _LOAD, usual, loses),
+        turn("services_take", "host_busy", _POLICY, "cfs", lambda v: loses(usual, v)),
+        dearer,
+    )
+    late = schedule(**_HOST | {"vms": 8}, pinning="vcpus+emulators", duty=1.0, policy="eevdf")
+    sentences = filled(
+        "s5", load=show(usual, "%"), before=show(work(False, 0.0), "%", 3), after=show(work(False), "%", 3),
+        own=show(work(True), "%", 3), even=show(dearer.high or 0.0, "%", 2),
+        late=show(late.emulator_waits.quantile_ns(0.99), "ns", 2), kept=show(work(False, policy="eevdf"), "%", 3),
+        leap=FACTS["overhead.leapio.cores"].text(),
+    )  # fmt: skip
+    call = 'cpu.schedule(vms=8, vcpus_per_vm=1, duty=1, pinning="vcpus+emulators", policy="cfs").table()'
+    return verdict("S5", sentences, conditions, cited("overhead.leapio.cores", "sched.emulator_load"), (call,))
+
+
+def s6() -> Verdict:
+    """Player and referee: when a vCPU is kept waiting by the host's threads, and what ends that.
+
+    "Waits" means: once in 100 wake-ups longer than an ordinary wake-up through the scheduler takes.
+    """
+    felt = FACTS["host.wakeup"].value
+
+    def wait_ns(**host: Any) -> float:
+        return schedule(**_HOST | host).waits.quantile_ns(0.99)
+
+    conditions = (
+        turn("jitter", "host_pinned", _LOAD, FACTS["sched.emulator_load"].value,
+             lambda v: wait_ns(pinning="vcpus", emulator_load=v) > felt),
+        turn("jitter", "host_seven", _PINNING, "vcpus", lambda v: wait_ns(pinning=v) > felt),
+        turn("jitter", "host_all_pinned", _RESERVED, 0,
+             lambda v: wait_ns(pinning="vcpus+emulators", reserved_pcpus=int(v)) > felt),
+        turn("quiet", "host_card", _VCPUS, 8,
+             lambda v: wait_ns(pinning="vcpus", emulator_load=0.0, vms=int(v)) <= felt),
+    )  # fmt: skip
+    longest = FACTS["jitter.oslat.max"]
+    own = schedule(**_HOST, pinning="vcpus+emulators")
+    sentences = filled(
+        "s6", felt=show(felt, "ns"), shared=show(wait_ns(pinning="vcpus"), "ns", 2),
+        free=show(wait_ns(pinning="none"), "ns", 2),
+        reserved=show(wait_ns(pinning="vcpus+emulators", reserved_pcpus=1), "ns", 2),
+        card=show(wait_ns(pinning="vcpus", emulator_load=0.0), "ns", 2),
+        crowd=show(wait_ns(pinning="vcpus", emulator_load=0.0, vms=16), "ns", 2),
+        referee=show(own.emulator_waits.quantile_ns(0.99), "ns", 2), longest=longest.text(),
+    )  # fmt: skip
+    facts = cited(longest.id, "host.wakeup", "sched.emulator_load", "sched.slice")
+    calls = ('cpu.schedule(vms=7, vcpus_per_vm=1, pinning="vcpus").waits',
+             'cpu.schedule(vms=7, vcpus_per_vm=1, pinning="vcpus+emulators", reserved_pcpus=1).waits')  # fmt: skip
+    return verdict("S6", sentences, conditions, facts, calls)
+
+
+def s8() -> Verdict:
+    """Three remedies: whether what two of them gain together is about the sum of what each gains alone."""
+
+    def gain_ns(*remedies: str) -> float:
+        return _p99_ns() - _p99_ns(*remedies)
+
+    def adds(first: str, second: str) -> bool:
+        return near(gain_ns(first, second), gain_ns(first) + gain_ns(second))
+
+    conditions = (
+        turn("adds", "with_own_cpu", _SECOND, "offload", lambda v: adds("own_cpu", v)),
+        turn("adds", "with_own_core", Axis("second_remedy", choices=_SECOND.choices[:-1]), "offload",
+             lambda v: adds("own_core", v)),
+    )  # fmt: skip
+    every = ("own_cpu", "reservation", "offload", "own_core", "cat", "mba")
+    sold = [neighbours(**dict.fromkeys(every, there)).options.vcpus_sold for there in (False, True)]
+    sentences = filled(
+        "s8", none=show(_p99_ns(), "ns"), all=show(_p99_ns(*every), "ns"),
+        alone=show(neighbours().quiet.p99_ns, "ns"),
+        cpu=show(gain_ns("own_cpu"), "ns", 2), core=show(gain_ns("own_core"), "ns", 2),
+        cat=show(gain_ns("cat"), "ns", 2), pair=show(gain_ns("own_cpu", "cat"), "ns", 2),
+        two=show(gain_ns("own_core", "cat"), "ns", 2), offload=show(gain_ns("offload"), "ns", 2),
+        before=number(sold[0]), after=number(sold[1]),
+    )  # fmt: skip
+    facts = cited("smt.yield", "cat.llc.size", "neighbour.overcommit")
+    return verdict("S8", sentences, conditions, facts, ("cpu.neighbour_remedies()", "cpu.neighbours(own_cpu=True)"))
+
+
+def s18() -> Verdict:
+    """Pinning, looking ahead, balancing: until which density, for which demand, and for which flows each helps."""
+
+    def wait_ns(vcpus: int, pinning: str) -> float:
+        run = schedule(**_HOST | {"vms": vcpus}, pinning=pinning, emulator_load=0.0)
+        return run.waits.quantile_ns(0.99)
+
+    shares = [float(flow_shares(_FLOWS, exponent)[0]) for exponent in (0.0, 1.0)]
+    conditions = (
+        turn("pinned", "host_no_emulators", _VCPUS, 8, lambda v: wait_ns(int(v), "vcpus") <= wait_ns(int(v), "none")),
+        turn("predicted", "ahead", _DEMAND, "season", lambda v: forecast(demand=v).chosen.verdict == "better"),
+        turn("divisible", "flows", _QUEUES, 1, lambda v: shares[1] <= 1 / v),
+    )
+    measured = forecast(demand="azure")
+    sentences = filled(
+        "s18", free=show(wait_ns(16, "none"), "ns", 2), pinned=show(wait_ns(16, "vcpus"), "ns", 2),
+        low=show(measured.chosen.skill_low, "%", 2), high=show(measured.chosen.skill_high, "%", 2),
+        walk=show(forecast(demand="walk").chosen.skill_high, "%", 2), flows=number(_FLOWS, 4),
+        even=show(shares[0], "%", 2), elephant=show(shares[1], "%", 2), queues=number(BalanceOptions().queues),
+    )  # fmt: skip
+    calls = ('cpu.schedule(vms=16, vcpus_per_vm=1, pinning="vcpus", emulator_load=0)', 'cpu.forecast(demand="walk")',
+             "cpu.balance(flows=1)")  # fmt: skip
+    return verdict("S18", sentences, conditions, cited("sched.slice", "rss.table"), calls)
+
+
+@functools.cache
+def _p99_ns(*remedies: str) -> float:
+    """p99 of the victim's requests with these remedies and no others."""
+    return neighbours(**dict.fromkeys(remedies, True)).tail.p99_ns
