@@ -558,6 +558,9 @@ def neighbour(lab, setting):
         black = to_hex(picture._bars[row].get_facecolor()) == picture.look.ink
         assert black == (row != "none" and found.options.remedies == chosen.options.remedies)
     assert picture._bars["yours"].get_visible() == (result.row == "yours")
+
+
+@check_of("ScheduleLab")
 def schedule(lab, setting):
     result, picture, sentence = move(lab, setting)
     run = result.trace.schedule
@@ -580,14 +583,6 @@ def schedule(lab, setting):
         assert (picture._notes[key].get_text() == "") == (run.waits.count == 0)
         assert run.waits.count == 0 or show(ns, "ns", 2) in sentence
     assert show(run.steal_share, "%", 2) in sentence
-
-
-CHECKS = {"ReachLab": reach, "HugePageLab": huge_pages, "ProgramsLab": programs,
-          "FootprintLab": footprint, "PagesLab": pages,
-          "LadderLab": ladder, "JourneyLab": journey, "LoadLab": load, "MixLab": mix, "FleetLab": fleet,
-          "MigrationLab": migration, "DirtyLogLab": dirty_log,
-          "WalkLab": walk, "WalkMapLab": walk_map, "WalkCostLab": walk_cost, "MmuLab": mmu,
-          "ScheduleLab": schedule}  # fmt: skip
 
 
 @borrowed

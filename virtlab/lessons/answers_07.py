@@ -16,7 +16,7 @@ from virtlab.lessons.mistakes import Truth
 
 def _steal() -> float:
     """Three vCPUs that always run on one pCPU, in per cent."""
-    host = {"pcpus": 1, "vms": 3, "vcpus_per_vm": 1, "duty": 1.0, "emulator_load": 0.0}
+    host: dict[str, Any] = {"pcpus": 1, "vms": 3, "vcpus_per_vm": 1, "duty": 1.0, "emulator_load": 0.0}
     return 100 * schedule(**host, context_switch_ns=0, wall_ns=9_000_000_000, slice_ns=3_000_000).steal_share
 
 
