@@ -11,6 +11,7 @@ WITHOUT_KERNELS = {"AfterIoLab", "BalanceLab", "BarrierLab", "CostLab", "Deliver
                    "FleetLab", "FootprintLab", "ForecastLab", "HaltLab", "InnerKvmLab", "JourneyLab", "LadderLab",
                    "MixLab", "MmuLab", "PostedLab", "RingLab", "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
 
+FILES_TWICE = {"test_locks.py", "test_published_locks.py"}  # and these of other folders, which call kernels
 # These files test such labs alone.
 FILES_WITHOUT_KERNELS = {"test_device.py", "test_exits.py", "test_halt_lab.py", "test_inner_kvm_lab.py",
                          "test_interrupt_labs.py", "test_ring.py", "test_timeline.py"}
@@ -26,5 +27,6 @@ def pytest_collection_modifyitems(items):
         lab = getattr(item, "callspec", None) and item.callspec.params.get("cls")
         if lab and lab.__name__ in WITHOUT_KERNELS or item.path.name in FILES_WITHOUT_KERNELS:
             continue
-        if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).parts[0] in TWICE:
+        folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        if folder in TWICE or item.path.name in FILES_TWICE:
             item.add_marker("kernels")
