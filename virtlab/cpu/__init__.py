@@ -21,6 +21,7 @@ from virtlab.cpu.neighbour_options import NEIGHBOUR_REMEDIES, NeighbourOptions
 from virtlab.cpu.neighbour_remedies import NeighbourRemedies, neighbour_remedies
 from virtlab.cpu.neighbours import Neighbours, neighbours
 from virtlab.cpu.lock_trace import Stretch, critical_sections, stretches
+from virtlab.cpu.lock_trace import Stretch, critical_sections, longest, stretches
 from virtlab.cpu.locks import Locks, LockWaste, lock_waste, locks
 from virtlab.cpu.nested import NestedExit, nested_exit
 from virtlab.cpu.posted import PostedCheck, posted
@@ -57,6 +58,6 @@ __all__ = [
     "ExitTax", "ExitWork", "GuestPollingOptions", "HaltPolling", "HostShare", "InterruptCost", "Interrupts",
     "LockWaste", "Locks", "NestedExit", "PollRules", "PostedCheck", "PostedStory", "Reason", "RemedySteps", "Residue",
     "Stretch", "after_io", "burst", "critical_sections", "exit_profile", "exit_tax", "exit_work", "guest_polling",
-    "halt_polling", "host_share", "interrupts", "lock_waste", "locks", "nested_exit", "poll_intervals_ns", "posted",
-    "posted_story", "rate_at", "remedy_steps", "stretches",
+    "halt_polling", "host_share", "interrupts", "lock_waste", "locks", "longest", "nested_exit", "poll_intervals_ns",
+    "posted", "posted_story", "rate_at", "remedy_steps", "stretches",
 ]  # fmt: skip

@@ -38,6 +38,7 @@ _WHERE = {
     "HaltLab": "halt",
     "NeighbourLab": "neighbour",
     "ScheduleLab": "schedule",
+    "LockLab": "lock",
 }
 __all__ = list(_WHERE)
 
