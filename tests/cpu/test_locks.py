@@ -52,11 +52,12 @@ def test_the_slice_moves_the_tail_and_not_the_mean(slice_ms, p99_ms, p999_ms, wo
 
 @given(settings_of(LockOptions), st.floats(0, 1))
 def test_the_quantiles_are_those_of_a_section_that_begins_anywhere_in_a_slice(options, q):
-    """The quantile of the waste of 1000 sections that begin at even distances."""
+    """A thousand sections that begin at even distances: shares of them to within two thousandths."""
     found, s = lock_waste(options), options.slice_ns
-    cuts = sorted(math.floor(((i + 0.5) / 1000 * s + options.critical_ns) / s) for i in range(1000))
-    near = {cuts[min(999, max(0, math.ceil(q * 1000) - 1 + d))] for d in (-1, 0, 1)}
-    assert any(found.quantile_ns(q) == pytest.approx(cut * found.cut_ns) for cut in near)
+    waste = [math.floor((i + 0.5) / 1000 + options.critical_ns / s) * found.cut_ns for i in range(1000)]
+    quantile = found.quantile_ns(q)
+    assert sum(w <= quantile * (1 + 1e-9) for w in waste) / 1000 >= q - 0.002
+    assert sum(w < quantile * (1 - 1e-9) for w in waste) / 1000 <= q + 0.002
     assert found.law()[0] == pytest.approx(found.law()[1])
     assert found.sentence() and str(found)
 
