@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.strategies import settings_of
 from virtlab.core.jit import have_numba
 from virtlab.core.parameter import ParameterError
-from virtlab.cpu import critical_sections, lock_waste, locks, longest, stretches
+from virtlab.cpu import critical_sections, lock_waste, locks, longest_stretch, stretches
 from virtlab.cpu.lock_records import STATES
 from virtlab.cpu.locks import LockOptions
 
@@ -315,6 +315,6 @@ def test_a_run_in_which_the_lock_is_never_taken_says_so():
 
 def test_the_longest_stretch_of_a_preempted_holder_is_one_cut():
     run = locks(critical_ns=50 * US, events=3_000, rows=30_000)
-    cut = longest(run, "ready", holds=True)
+    cut = longest_stretch(run, "ready", holds=True)
     assert cut is not None and cut in stretches(run, vm=0) and cut.end_ns - cut.start_ns == 3 * MS
-    assert cut in stretches(run, 0, cut.start_ns, cut.end_ns) and longest(run, "halted") is None
+    assert cut in stretches(run, 0, cut.start_ns, cut.end_ns) and longest_stretch(run, "halted") is None

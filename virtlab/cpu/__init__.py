@@ -17,12 +17,11 @@ from virtlab.cpu.halt_polling import (
 )
 from virtlab.cpu.interrupt_story import InterruptStory, interrupt_story
 from virtlab.cpu.interrupts import Burst, InterruptCost, Interrupts, burst, interrupts
+from virtlab.cpu.lock_trace import Stretch, critical_sections, longest_stretch, stretches
+from virtlab.cpu.locks import Locks, LockWaste, lock_waste, locks
 from virtlab.cpu.neighbour_options import NEIGHBOUR_REMEDIES, NeighbourOptions
 from virtlab.cpu.neighbour_remedies import NeighbourRemedies, neighbour_remedies
 from virtlab.cpu.neighbours import Neighbours, neighbours
-from virtlab.cpu.lock_trace import Stretch, critical_sections, stretches
-from virtlab.cpu.lock_trace import Stretch, critical_sections, longest, stretches
-from virtlab.cpu.locks import Locks, LockWaste, lock_waste, locks
 from virtlab.cpu.nested import NestedExit, nested_exit
 from virtlab.cpu.posted import PostedCheck, posted
 from virtlab.cpu.posted_model import RULES
@@ -46,18 +45,11 @@ __all__ = [
     "neighbours", "nested_exit", "newsvendor_share", "poll_intervals_ns", "posted", "posted_story", "rate_at",
     "remedy_steps", "schedule", "schedule_trace", "steering_remedies",
     "halt_polling", "host_share", "interrupts", "longest_first", "neighbour_remedies", "neighbours", "nested_exit",
+    "HostShare", "InterruptCost", "Interrupts", "LockWaste", "Locks", "NeighbourOptions", "NeighbourRemedies",
+    "Neighbours", "NestedExit", "Outcome", "PollRules", "PostedCheck", "PostedStory", "Reason", "RemedySteps",
+    "Residue", "Stretch", "after_io", "balance", "burst", "critical_sections", "demand_series", "exit_profile",
+    "exit_tax", "exit_work", "flow_shares", "forecast", "guest_polling", "halt_polling", "host_share", "interrupts",
+    "lock_waste", "locks", "longest_first", "longest_stretch", "neighbour_remedies", "neighbours", "nested_exit",
     "newsvendor_share", "poll_intervals_ns", "posted", "posted_story", "rate_at", "remedy_steps", "steering_remedies",
-    "COST_SETS", "REASONS", "REMEDIES", "ROUTES", "RULES", "AfterIo", "Balance", "Burst", "CostSet", "ExitCost",
-    "ExitProfile", "ExitTax", "ExitWork", "Forecast", "GuestPollingOptions", "HaltPolling", "HostShare",
-    "InterruptCost", "Interrupts", "NestedExit", "Outcome", "PollRules", "PostedCheck", "PostedStory", "Reason",
-    "RemedySteps", "Residue", "after_io", "balance", "burst", "demand_series", "exit_profile", "exit_tax", "exit_work",
-    "flow_shares", "forecast", "guest_polling", "halt_polling", "host_share", "interrupts", "longest_first",
-    "nested_exit", "newsvendor_share", "poll_intervals_ns", "posted", "posted_story", "rate_at", "remedy_steps",
-    "steering_remedies",
-    "COST_SETS", "REASONS", "REMEDIES", "ROUTES", "RULES", "AfterIo", "Burst", "CostSet", "ExitCost", "ExitProfile",
-    "ExitTax", "ExitWork", "GuestPollingOptions", "HaltPolling", "HostShare", "InterruptCost", "Interrupts",
-    "LockWaste", "Locks", "NestedExit", "PollRules", "PostedCheck", "PostedStory", "Reason", "RemedySteps", "Residue",
-    "Stretch", "after_io", "burst", "critical_sections", "exit_profile", "exit_tax", "exit_work", "guest_polling",
-    "halt_polling", "host_share", "interrupts", "lock_waste", "locks", "longest", "nested_exit", "poll_intervals_ns",
-    "posted", "posted_story", "rate_at", "remedy_steps", "stretches",
+    "stretches",
 ]  # fmt: skip

@@ -47,7 +47,7 @@ def stretches(run: Locks, vm: int | None = None, start_ns: float = 0, end_ns: fl
     return tuple(found)
 
 
-def longest(run: Locks, state: str, holds: bool = False, vm: int = 0) -> Stretch | None:
+def longest_stretch(run: Locks, state: str, holds: bool = False, vm: int = 0) -> Stretch | None:
     """The longest time that a vCPU of a VM was in a state and left it again; None if none did."""
     code, pcpus = STATES.index(state) + (8 if holds else 0), run.options.pcpus
     best = None

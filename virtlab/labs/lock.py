@@ -10,7 +10,7 @@ from virtlab.core.jit import have_numba
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.core.units import show
 from virtlab.core.words import say
-from virtlab.cpu import Locks, Stretch, lock_waste, locks, longest, stretches
+from virtlab.cpu import Locks, Stretch, lock_waste, locks, longest_stretch, stretches
 from virtlab.cpu.locks import LockKind
 from virtlab.evidence import FACTS
 from virtlab.figures.lock import Bar, LockPicture, LockResult
@@ -73,7 +73,7 @@ class LockLab(Lab):
 
 def time_line(run: Locks) -> tuple[tuple[Bar, ...], float, float, str]:
     """Who does what around a preempted holder, or, where there is none, around the longest spinning."""
-    cut, spun = longest(run, "ready", holds=True), longest(run, "spin")
+    cut, spun = longest_stretch(run, "ready", holds=True), longest_stretch(run, "spin")
     event = cut or spun
     start, end = 0.0, float(max(1, run.traced_ns))
     if event:
