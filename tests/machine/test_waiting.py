@@ -156,7 +156,7 @@ def test_a_cpu_that_does_not_exist_becomes_a_reason(monkeypatch):
 
 
 def test_processes_that_came_too_late_for_every_window_are_noise(monkeypatch):
-    monkeypatch.setattr(module, "_lines", lambda process, count, at: ["1 1 0"] * count)
+    monkeypatch.setattr(module, "lines", lambda process, count, at: ["1 1 0"] * count)
     monkeypatch.setattr(module, "start", lambda *_, **__: type("P", (), {"stdin": io.BytesIO()}))
     with pytest.raises(CannotMeasure, match="too busy"):
         busy({"one_cpu": (0, 0)}, 0.05)
@@ -198,9 +198,9 @@ def test_the_death_of_a_spinner_becomes_a_reason_and_ends_the_other(monkeypatch,
             started[which].kill()
         return lines(process, count, at)
 
-    really, lines = module.start, module._lines
+    really, lines = module.start, module.lines
     monkeypatch.setattr(module, "start", starting)
-    monkeypatch.setattr(module, "_lines", dies)
+    monkeypatch.setattr(module, "lines", dies)
     with nothing_left():
         found = measure_waiting(0.05)
     assert {q.missing for q in found.quantities} == {words("machine.why.partner")}
@@ -212,7 +212,7 @@ def test_a_spinner_that_says_nothing_is_not_waited_for_without_end():
     with nothing_left(), contextlib.ExitStack() as held:
         silent = start(held, [sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.PIPE)
         with pytest.raises(CannotMeasure, match="too busy"):
-            module._lines(silent, 1, module.now() - int(module._PATIENCE_SECONDS * 1e9))
+            module.lines(silent, 1, module.now() - int(module.PATIENCE_SECONDS * 1e9))
 
 
 @linux

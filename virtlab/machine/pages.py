@@ -23,7 +23,7 @@ from virtlab.core.words import say, words
 from virtlab.machine.computer import watch
 from virtlab.machine.measured import Measured, Quantity
 from virtlab.machine.presence import Host
-from virtlab.machine.sampling import CannotMeasure, check_seconds, quantity, reason, until
+from virtlab.machine.sampling import CannotMeasure, check_seconds, quantity, reason, spread, until
 
 SMALL_BYTES, HUGE_BYTES = 4 << 10, 2 << 20
 _WORDS = 1 << 16  # gathered in one pass: each page of the largest memory once
@@ -77,11 +77,8 @@ def _compared(keys: tuple[str, str, str], rounds: Rounds, host: Host) -> list[Qu
 
 
 def _given(shares: list[float], why: str) -> Quantity:
-    """The share that was given, over all looks; unlike a cost it may be nothing."""
-    if not shares:
-        return Quantity("huge_given", missing=why)
-    low, value, high = (float(p) for p in np.percentile(shares, (10, 50, 90)))
-    return Quantity("huge_given", value, low, high, len(shares))
+    """The share that was given, over all looks."""
+    return spread("huge_given", shares) if shares else Quantity("huge_given", missing=why)
 
 
 # --- the probes -----------------------------------------------------------------------------------------------------
@@ -91,7 +88,7 @@ def gather(size_bytes: int, seconds: float, host: Host) -> Rounds:
     """ns a word when NumPy takes one word from each page, in random order: the least of some passes."""
     order = _order(size_bytes // SMALL_BYTES)
     got = np.empty(order.shape[1], np.int64)
-    _leave_room(2 * (size_bytes + 2 * HUGE_BYTES), host)
+    leave_room(2 * (size_bytes + 2 * HUGE_BYTES), host)
     with mapped(size_bytes, huge=False) as small, mapped(size_bytes, huge=True) as huge:
         small.touch()
         huge.touch()
@@ -115,7 +112,7 @@ def touch(size_bytes: int, seconds: float, host: Host) -> Rounds:
             given.append(_looked_at(None, huge, host))
             return took
 
-    _leave_room(size_bytes + 2 * HUGE_BYTES, host)
+    leave_room(size_bytes + 2 * HUGE_BYTES, host)
     return Rounds(_in_turns(seconds, small_ns, huge_ns), size_bytes, given)
 
 
@@ -228,7 +225,7 @@ def huge_bytes(smaps: str, start: int, end: int) -> int | None:
     return found
 
 
-def _leave_room(needs_bytes: int, host: Host) -> None:
+def leave_room(needs_bytes: int, host: Host) -> None:
     """Raises CannotMeasure when less than twice this memory is free: the other half is for everybody else."""
     free = free_bytes(host)
     if free is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter_ns as now
 
 import numpy as np
@@ -34,10 +35,16 @@ def until(seconds: float) -> Iterator[int]:
 
 def quantity(key: str, samples: Sequence[float]) -> Quantity:
     """Median, 10th and 90th percentile. Raises CannotMeasure when the median is not above zero."""
-    low, value, high = (float(p) for p in np.percentile(samples, (10, 50, 90)))
-    if not value > 0:
+    found = spread(key, samples)
+    if not found.value > 0:
         raise CannotMeasure(words("machine.why.noise"))
-    return Quantity(key, value, max(low, 0.0), high, len(samples))
+    return replace(found, low=max(found.low, 0.0))
+
+
+def spread(key: str, samples: Sequence[float]) -> Quantity:
+    """The same of a share, which unlike a cost may be nothing."""
+    low, value, high = (float(p) for p in np.percentile(samples, (10, 50, 90)))
+    return Quantity(key, value, low, high, len(samples))
 
 
 def reason(error: Exception) -> str:

@@ -7,7 +7,6 @@ Documentation/scheduler/sched-stats.rst). Both arrangements are taken in turns, 
 from __future__ import annotations
 
 import contextlib
-import select
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,22 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic_ns as now
 
-import numpy as np
-
 from virtlab.core.words import words
+from virtlab.machine.answers import PATIENCE_SECONDS, lines
 from virtlab.machine.computer import watch
 from virtlab.machine.measured import Measured, Quantity
 from virtlab.machine.owning import MachineError, start
 from virtlab.machine.presence import Host
 from virtlab.machine.probes import another_core, usable_cpus
-from virtlab.machine.sampling import CannotMeasure, check_seconds, reason
+from virtlab.machine.sampling import CannotMeasure, check_seconds, reason, spread
 
 _WINDOWS = 5  # of each arrangement
 _LEAST_NS = 50_000_000  # of a window: some ten turns of the two on one CPU
 _APART_NS = 20_000_000  # between two windows: whoever is late for one still has its rival
-_PATIENCE_SECONDS = 10
-_NAP_SECONDS = 0.1
-_LONGEST = 10_000  # characters of an answer
 
 
 @dataclass(frozen=True)
@@ -78,15 +73,11 @@ def measure_waiting(seconds: float = 1.5, host: Host | None = None) -> Measured:
 
 
 def _shares(place: str, booked: Sequence[Booked] | None, why: str) -> list[Quantity]:
-    """The three quantities of one arrangement; unlike a cost, a share may be nothing."""
+    """The three quantities of one arrangement."""
     keys = [f"{part}_{place}" for part in ("run", "wait", "booked")]
     if booked is None:
         return [Quantity(key, missing=why) for key in keys]
-    quantities = []
-    for key, samples in zip(keys, zip(*(b.shares for b in booked), strict=True), strict=True):
-        low, value, high = (float(p) for p in np.percentile(samples, (10, 50, 90)))
-        quantities.append(Quantity(key, value, low, high, len(samples)))
-    return quantities
+    return [spread(*each) for each in zip(keys, zip(*(b.shares for b in booked), strict=True), strict=True)]
 
 
 def _keeps_books(host: Host) -> None:
@@ -105,12 +96,12 @@ def busy(pairs: dict[str, tuple[int, int]], seconds: float) -> dict[str, list[Bo
     """
     order = [place for _ in range(_WINDOWS) for place in pairs]
     window_ns = max(_LEAST_NS, int(seconds * 1e9) // len(order) - _APART_NS)
-    life = int(seconds) + 2 * _PATIENCE_SECONDS
+    life = int(seconds) + 2 * PATIENCE_SECONDS
     command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("spinner.py")), str(life)]
     with contextlib.ExitStack() as held:
         both = [start(held, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
         for process in both:
-            _lines(process, 1, now())
+            lines(process, 1, now())
         begin = now() + _APART_NS
         for n, process in enumerate(both):
             plan, at = [], begin
@@ -119,7 +110,7 @@ def busy(pairs: dict[str, tuple[int, int]], seconds: float) -> dict[str, list[Bo
                 at += window_ns + _APART_NS
             assert process.stdin is not None
             process.stdin.write(f"{' '.join(map(str, plan))}\n".encode())
-        answers = [_lines(process, len(order), at) for process in both]
+        answers = [lines(process, len(order), at) for process in both]
     found: dict[str, list[Booked]] = {place: [] for place in pairs}
     for answer in answers:
         for place, line in zip(order, answer, strict=True):
@@ -129,20 +120,3 @@ def busy(pairs: dict[str, tuple[int, int]], seconds: float) -> dict[str, list[Bo
     if not all(found.values()):
         raise CannotMeasure(words("machine.why.noise"))
     return found
-
-
-def _lines(process: subprocess.Popen[bytes], count: int, expected_ns: int) -> list[str]:
-    """So many lines that a process prints. Raises CannotMeasure when it ends before, or is far too late."""
-    assert process.stdout is not None
-    text, limit = b"", expected_ns + int(_PATIENCE_SECONDS * 1e9)
-    while text.count(b"\n") < count and len(text) < _LONGEST:
-        # In short waits: an interrupt that strikes another thread does not wake this one, and is seen after each.
-        if not select.select([process.stdout], [], [], _NAP_SECONDS)[0]:
-            if now() > limit:
-                raise CannotMeasure(words("machine.why.noise"))
-            continue
-        more = process.stdout.read(_LONGEST)
-        if not more:
-            raise CannotMeasure(words("machine.why.partner"))
-        text += more
-    return text.decode("ascii").splitlines()
