@@ -150,15 +150,18 @@ def measured(monkeypatch):
         monkeypatch.setitem(probing.PROBES, name, lambda kept=recording: replace(kept(), origin="now"))
 
 
+ONE_OF_EACH = ["syscall", "ratio_64m", "block_socket", "wait_one_cpu", "switch_free", "slower_4m", "lost_rival"]
+
+
 @pytest.mark.parametrize(("what", "shown"), [
     (["costs"], ["syscall"]), (["pages"], ["ratio_64m"]), (["copies"], ["block_socket"]),
-    (["waiting"], ["wait_one_cpu"]),
-    ([], ["syscall", "ratio_64m", "block_socket", "wait_one_cpu"]),
+    (["waiting"], ["wait_one_cpu"]), (["switches"], ["switch_free"]), (["rivals"], ["slower_4m"]),
+    (["jitter"], ["lost_rival"]), ([], ONE_OF_EACH),
 ])
 def test_measure_prints_one_table_a_set(measured, capsys, what, shown):
     assert cli.main(["measure", *what]) == 0
     out = capsys.readouterr().out
-    for key in ("syscall", "ratio_64m", "block_socket", "wait_one_cpu"):
+    for key in ONE_OF_EACH:
         assert (machine.Quantity(key).title in out) is (key in shown)
     assert out.count("This machine, now") == len(shown) and "Recorded on" not in out
 

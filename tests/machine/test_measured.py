@@ -10,9 +10,11 @@ from virtlab.machine import (
     recorded,
     recorded_copies,
     recorded_pages,
+    recorded_rivals,
+    recorded_switches,
     recorded_waiting,
 )
-from virtlab.machine.measured import COPIES, COSTS, PAGES, UNITS, WAITING, load
+from virtlab.machine.measured import COPIES, COSTS, JITTER, PAGES, RIVALS, SWITCHES, UNITS, WAITING, load
 
 FACTS = '[facts]\ncpu = "c"\ncores = 2\nkernel = "k"\ndate = "2026-11-23"\n'
 QUANTITY = '[[quantity]]\nid = "syscall"\nvalue = 2.0\nlow = 1.0\nhigh = 3.0\nn = 7\n'
@@ -30,14 +32,16 @@ def test_a_measurement_is_written_and_read_again(tmp_path):
     assert read(tmp_path, written.toml()) == written
 
 
-@pytest.mark.parametrize("kept", [recorded, recorded_pages, recorded_copies, recorded_waiting])
+@pytest.mark.parametrize("kept", [
+    recorded, recorded_pages, recorded_copies, recorded_waiting, recorded_rivals, recorded_switches,
+])
 def test_a_recorded_file_survives_being_written_again(tmp_path, kept):
     assert read(tmp_path, kept().toml()) == kept() and kept() is kept()
     assert tomllib.loads(kept().toml())["facts"]["cores"] == kept().facts.cores
 
 
-def test_the_four_sets_share_no_id_and_each_has_its_unit():
-    sets = COSTS, PAGES, COPIES, WAITING
+def test_the_sets_share_no_id_and_each_has_its_unit():
+    sets = COSTS, PAGES, COPIES, WAITING, SWITCHES, RIVALS, JITTER
     assert len(UNITS) == sum(map(len, sets))
     assert {key: Quantity(key).unit for key in UNITS} == {key: unit for units in sets for key, unit in units.items()}
 

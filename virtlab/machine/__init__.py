@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from virtlab.machine.copies import measure_copies
     from virtlab.machine.guest import Guest, boot_guest, find_kernel
     from virtlab.machine.inner import EXPERIMENTS, InnerKvm, inner_kvm, recorded_inner_kvm
+    from virtlab.machine.jitter import Gaps, Jitter, measure_jitter, recorded_jitter
     from virtlab.machine.measured import (
         Facts,
         Measured,
@@ -30,19 +31,24 @@ if TYPE_CHECKING:
     from virtlab.machine.qemu.net import VirtioNet
     from virtlab.machine.qemu.process import Qemu
     from virtlab.machine.qemu.trace import Timeline, timeline
+    from virtlab.machine.rivals import measure_rivals, recorded_rivals
     from virtlab.machine.seeing import SCENES, Seen, see
+    from virtlab.machine.switches import measure_switches, recorded_switches
     from virtlab.machine.vhost.backend import in_thread
     from virtlab.machine.vhost.blk import BlkBackend
     from virtlab.machine.vhost.disks import VhostBlk
     from virtlab.machine.waiting import measure_waiting
 
 #: What measures this computer, in the order in which it is best asked (the last one keeps every CPU busy).
-PROBE_NAMES = ("costs", "pages", "copies", "waiting")
+PROBE_NAMES = ("costs", "pages", "copies", "switches", "rivals", "jitter", "waiting")
 
 # `virtlab doctor` must work where NumPy does not, and most of this needs Linux: each is imported at first use.
 _WHERE = {
     **dict.fromkeys(("Facts", "Measured", "Quantity", "recorded", "recorded_copies", "recorded_pages",
                      "recorded_waiting"), "measured"),
+    **dict.fromkeys(("Gaps", "Jitter", "measure_jitter", "recorded_jitter"), "jitter"),
+    **dict.fromkeys(("measure_rivals", "recorded_rivals"), "rivals"),
+    **dict.fromkeys(("measure_switches", "recorded_switches"), "switches"),
     "measure_copies": "copies", "measure_waiting": "waiting", "probe": "probing",
     **dict.fromkeys(("Guest", "boot_guest", "find_kernel"), "guest"),
     **dict.fromkeys(("EXPERIMENTS", "InnerKvm", "inner_kvm", "recorded_inner_kvm"), "inner"),
@@ -55,11 +61,13 @@ _WHERE = {
 }  # fmt: skip
 
 __all__ = [
-    "EXPERIMENTS", "PROBE_NAMES", "SCENES", "Available", "BlkBackend", "Facts", "Found", "Guest", "Host", "InnerKvm",
-    "MachineError", "Measured", "Presence", "Quantity", "Qemu", "Seen", "Timeline", "VhostBlk", "VirtioBlk",
-    "VirtioNet", "available", "boot_guest", "find_kernel", "ide_read", "in_thread", "inner_kvm", "kvm", "look",
-    "measure", "measure_copies", "measure_pages", "measure_waiting", "probe", "recorded", "recorded_copies",
-    "recorded_inner_kvm", "recorded_pages", "recorded_waiting", "register_accesses", "see", "timeline",
+    "EXPERIMENTS", "PROBE_NAMES", "SCENES", "Available", "BlkBackend", "Facts", "Found", "Gaps", "Guest", "Host",
+    "InnerKvm", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen", "Timeline", "VhostBlk",
+    "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel", "ide_read", "in_thread", "inner_kvm", "kvm",
+    "look", "measure", "measure_copies", "measure_jitter", "measure_pages", "measure_rivals", "measure_switches",
+    "measure_waiting", "probe", "recorded", "recorded_copies", "recorded_inner_kvm", "recorded_jitter",
+    "recorded_pages", "recorded_rivals", "recorded_switches", "recorded_waiting", "register_accesses", "see",
+    "timeline",
 ]  # fmt: skip
 
 

@@ -17,7 +17,8 @@ from virtlab.core.units import show
 from virtlab.core.words import say, words
 
 #: The sets of quantities, each by id with its unit: the costs of the I/O ladder, 4 KiB against 2 MiB pages, a block on
-#: its way to another process by fewer and fewer copies, and two busy processes in the kernel's books.
+#: its way to another process by fewer and fewer copies, two busy processes in the kernel's books, a context switch on
+#: one CPU and on two, a gather beside a rival's stream, and the gaps in a busy loop.
 COSTS: Mapping[str, str] = {
     "syscall": "ns", "context_switch": "ns", "wakeup": "ns", "copy_cache": "GB/s", "copy_memory": "GB/s",
 }  # fmt: skip
@@ -35,8 +36,21 @@ WAITING: Mapping[str, str] = {
     "run_one_cpu": "share", "wait_one_cpu": "share", "booked_one_cpu": "share",
     "run_two_cpus": "share", "wait_two_cpus": "share", "booked_two_cpus": "share",
 }  # fmt: skip
-UNITS: Mapping[str, str] = {**COSTS, **PAGES, **COPIES, **WAITING}
-_WORDS = dict.fromkeys((*COPIES, *WAITING), "probe")  # the file of words of a quantity; of the others it is machine
+SWITCHES: Mapping[str, str] = {
+    "switch_one_cpu": "ns", "switch_two_cpus": "ns", "switch_free": "ns", "apart_free": "share",
+}  # fmt: skip
+RIVALS: Mapping[str, str] = {
+    **{f"{part}_{size}": "1" if part == "slower" else "ns" for size in ("128k", "4m", "256m")
+       for part in ("alone", "beside", "slower")}, "streamed": "GB/s",
+}  # fmt: skip
+JITTER: Mapping[str, str] = {
+    f"{part}_{place}": unit for place in ("alone", "rival") for part, unit in (
+        ("gap_p50", "ns"), ("gap_p99", "ns"), ("gap_p999", "ns"), ("gap_longest", "ns"), ("lost", "share"),
+        ("waited", "share"))
+}  # fmt: skip
+UNITS: Mapping[str, str] = {**COSTS, **PAGES, **COPIES, **WAITING, **SWITCHES, **RIVALS, **JITTER}
+#: The file of words of a quantity; of the others it is machine.
+_WORDS = dict.fromkeys((*COPIES, *WAITING, *SWITCHES, *RIVALS, *JITTER), "probe")
 #: From this share on, of waiting for a CPU or of stolen time, others were in the way.
 BUSY = 0.1
 #: The same for waiting while it was measured: two processes that share a CPU wait up to a tenth of it for each other.
@@ -234,26 +248,27 @@ def _read(kind: type[_Record], entry: dict[str, Any]) -> _Record:
 @functools.cache
 def recorded() -> Measured:
     """The costs of a computer that come with the course, for comparison and for computers that cannot measure."""
-    return _kept("recorded.toml")
+    return kept("recorded.toml")
 
 
 @functools.cache
 def recorded_pages() -> Measured:
     """The pages of a computer that come with the course, for comparison and where huge pages cannot be had."""
-    return _kept("recorded_pages.toml")
+    return kept("recorded_pages.toml")
 
 
 @functools.cache
 def recorded_copies() -> Measured:
     """The copies of a computer that come with the course, for comparison and where there is no memfd."""
-    return _kept("recorded_copies.toml")
+    return kept("recorded_copies.toml")
 
 
 @functools.cache
 def recorded_waiting() -> Measured:
     """The waiting for a CPU on a computer that comes with the course, for comparison and where no books are kept."""
-    return _kept("recorded_waiting.toml")
+    return kept("recorded_waiting.toml")
 
 
-def _kept(name: str) -> Measured:
+def kept(name: str) -> Measured:
+    """The measurement in a file that comes with the course."""
     return load(resources.files("virtlab.machine") / "data" / name)

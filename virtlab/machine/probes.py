@@ -75,7 +75,7 @@ def syscall(seconds: float) -> Samples:
 def context_switch(seconds: float) -> Samples:
     """ns from one process to another on ONE CPU: half a round trip, less one write and one read of the pipe."""
     cpus = usable_cpus()
-    return _ping_pong(seconds, cpus[0], cpus[0])
+    return ping_pong(seconds, cpus[0], cpus[0])
 
 
 def wakeup(seconds: float) -> Samples:
@@ -83,7 +83,7 @@ def wakeup(seconds: float) -> Samples:
     cpus = usable_cpus()
     if len(cpus) < 2:
         raise CannotMeasure(words("machine.why.one_cpu"))
-    return _ping_pong(seconds, cpus[0], another_core(cpus))
+    return ping_pong(seconds, cpus[0], another_core(cpus))
 
 
 def usable_cpus() -> list[int]:
@@ -103,13 +103,20 @@ def another_core(cpus: list[int], root: Path = Path("/")) -> int:
     return next((cpu for cpu in cpus[1:] if cpu not in siblings), cpus[1])
 
 
-def _ping_pong(seconds: float, ours: int, theirs: int) -> Samples:
+def ping_pong(
+    seconds: float, ours: int | None, theirs: int | None, look: Callable[[int], None] = lambda pid: None
+) -> Samples:
+    """ns from one process to another, on these CPUs; None leaves a process where the scheduler puts it.
+
+    ``look`` is called after each sample, with the pid of the other process.
+    """
     times = 10
-    with pinned(ours), _partner(theirs) as (to, back), _pipe() as own:
+    with pinned(ours), _partner(theirs) as (to, back, pid), _pipe() as own:
         _round_trips(20, to, back)  # the partner starts, and caches fill
         for _ in until(seconds):
             # Through one's own pipe a byte is written and read without a switch: the same calls, the same Python.
             yield _round_trips(times, to, back) / times / 2 - _round_trips(times, *own) / times
+            look(pid)
 
 
 def _round_trips(times: int, to: int, back: int) -> int:
@@ -124,7 +131,11 @@ def _round_trips(times: int, to: int, back: int) -> int:
 
 
 @contextlib.contextmanager
-def pinned(cpu: int) -> Iterator[None]:
+def pinned(cpu: int | None) -> Iterator[None]:
+    """This thread on ``cpu`` only; None changes nothing."""
+    if cpu is None:
+        yield
+        return
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {cpu})
@@ -134,13 +145,14 @@ def pinned(cpu: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _partner(cpu: int) -> Iterator[tuple[int, int]]:
-    """A process on ``cpu`` that answers each byte, as (write end, read end). No fork: a notebook has threads."""
-    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("pong.py")), str(cpu), str(_PARTNER_SECONDS)]
+def _partner(cpu: int | None) -> Iterator[tuple[int, int, int]]:
+    """A process on ``cpu`` that answers each byte, as (write end, read end, pid). No fork: a notebook has threads."""
+    program, where = str(Path(__file__).with_name("pong.py")), "any" if cpu is None else str(cpu)
+    command = [sys.executable, "-I", "-S", program, where, str(_PARTNER_SECONDS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         try:
             assert process.stdin is not None and process.stdout is not None
-            yield process.stdin.fileno(), process.stdout.fileno()
+            yield process.stdin.fileno(), process.stdout.fileno(), process.pid
         finally:
             process.kill()  # and __exit__ closes the pipes and waits
 
