@@ -585,6 +585,17 @@ def schedule(lab, setting):
     assert show(run.steal_share, "%", 2) in sentence
 
 
+@check_of("JitterLab")
+def jitter(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    assert list(picture._law.get_xdata()) == [setting.slice_ns] * 2
+    assert picture._law.get_ydata()[1] * setting.slice_ns == near(0.5e9), "half of the time is lost in such gaps"
+    assert f"gaps of {show(setting.slice_ns, 'ns')}" in sentence
+    for key, span in result.rows.items():
+        assert picture._points[key].get_xdata()[0] == near(span[0])
+        assert all(line in sentence for line in result.texts[key])
+
+
 @borrowed
 @given(data=st.data())
 def test_any_setting_holds_its_laws_and_says_what_it_shows(lab, cls, data):

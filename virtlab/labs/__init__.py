@@ -39,6 +39,7 @@ _WHERE = {
     "NeighbourLab": "neighbour",
     "ScheduleLab": "schedule",
     "LockLab": "lock",
+    "JitterLab": "jitter",
 }
 __all__ = list(_WHERE)
 
