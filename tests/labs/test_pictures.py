@@ -539,7 +539,7 @@ def neighbour(lab, setting):
         assert number(found.slowdown) in sentence or number(found.slowdown) == "1"
         whole = picture._steps["all", state]
         parts = [picture._steps[cause, state] for cause in NEIGHBOUR_CAUSES]
-        if min(found.factors.values()) >= 1:  # each begins where the one above ends, and they come to the whole
+        if min(found.factors.values()) >= 1 - 1e-9:  # each begins where the one above ends, and they come to the whole
             assert sum(bar.get_width() for bar in parts) == near(whole.get_width(), abs=1e-9)
             for above, below in itertools.pairwise(parts):
                 assert below.get_x() == near(above.get_x() + above.get_width(), abs=1e-9)
