@@ -28,7 +28,7 @@ def _hosts() -> dict[str, float]:
 
 def _remedy() -> dict[str, float]:
     """p99 of the victim's requests with each remedy alone, ns."""
-    return {key: neighbours(**{key: True}).tail.p99_ns for key in ("pinning", "offload", "cat")}
+    return {key: neighbours(**{key: True}).tail.p99_ns for key in ("own_cpu", "offload", "cat")}
 
 
 PREDICTIONS: dict[str, Callable[[], Any]] = {"07.steal": _steal, "07.hosts": _hosts, "07.remedy": _remedy}

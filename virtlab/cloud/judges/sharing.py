@@ -8,7 +8,7 @@ from typing import Any
 from virtlab.cloud.judges.common import cited, filled, near
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show
-from virtlab.cpu import ScheduleOptions, flow_shares, forecast, neighbours, schedule
+from virtlab.cpu import Schedule, ScheduleOptions, flow_shares, forecast, neighbours, schedule
 from virtlab.cpu.balancing import BalanceOptions
 from virtlab.cpu.forecast import ForecastOptions
 from virtlab.evidence import FACTS
@@ -16,7 +16,6 @@ from virtlab.evidence import FACTS
 #: Seven vCPUs of seven VMs on eight pCPUs, so that one pCPU is there to reserve; long enough for a 99th percentile.
 _HOST: dict[str, Any] = {"pcpus": 8, "vms": 7, "vcpus_per_vm": 1, "wall_ns": 400_000_000}
 _LOAD, _PINNING = (Axis.of(ScheduleOptions, name) for name in ("emulator_load", "pinning"))
-_POLICY = Axis.of(ScheduleOptions, "policy")
 _RESERVED = Axis("reserved_pcpus", "pCPUs", 0, 1, integer=True)
 _VCPUS = Axis("vms", "vCPUs", 1, 32, integer=True)
 _DEMAND = Axis.of(ForecastOptions, "demand")
@@ -27,33 +26,30 @@ _LEAST_LOAD = 0.05  # below it a run sees too few wake-ups of the emulators for 
 
 
 def s5() -> Verdict:
-    """The host's services use its CPU: whose time they take, and when a pCPU of their own costs less.
+    """The host's services use its CPU: how much the guests lose, and when a pCPU of their own costs less.
 
     All vCPUs always run. A thread of the host stands for all services; what a filter costs by its rules is not asked.
     """
 
-    def work(reserved: bool, load: float = FACTS["sched.emulator_load"].value, policy: str = "cfs") -> float:
-        vms, placed = (7, {"reserved_pcpus": 1}) if reserved else (8, {})
-        run = schedule(**_HOST | {"vms": vms, **placed}, pinning="vcpus+emulators", duty=1.0, emulator_load=load,
-                       policy=policy)  # fmt: skip
+    def host(reserved: bool, load: float, policy: str) -> Schedule:
+        own = {"reserved_pcpus": 1} if reserved else {"vms": 8}
+        return schedule(**_HOST | own, pinning="vcpus+emulators", duty=1.0, emulator_load=load, policy=policy)
+
+    def work(load: float, reserved: bool = False, policy: str = "cfs") -> float:
+        run = host(reserved, load, policy)
         return int(run.work_ns.sum()) / (run.options.pcpus * run.options.wall_ns)
 
-    def loses(load: float, policy: str = "cfs") -> bool:
-        return work(False, 0.0, policy) - work(False, load, policy) > FACTS["article.loss.after"].value
-
-    usual = FACTS["sched.emulator_load"].value
-    dearer = turn("services_cheap", "host_busy", _LOAD, _LEAST_LOAD, lambda v: work(False, v) >= work(True, v))
+    usual, felt = FACTS["sched.emulator_load"].value, FACTS["article.loss.after"].value
     conditions = (
-        turn("services_take", "host_busy", _LOAD, usual, loses),
-        turn("services_take", "host_busy", _POLICY, "cfs", lambda v: loses(usual, v)),
-        dearer,
+        turn("services_take", "host_busy", _LOAD, usual, lambda v: work(0.0) - work(v) > felt),
+        turn("services_cheap", "host_busy", _LOAD, _LEAST_LOAD, lambda v: work(v) >= work(v, reserved=True)),
     )
-    late = schedule(**_HOST | {"vms": 8}, pinning="vcpus+emulators", duty=1.0, policy="eevdf")
+    late = {policy: show(host(False, usual, policy).emulator_waits.quantile_ns(0.99), "ns", 2)
+            for policy in ("cfs", "eevdf")}  # fmt: skip
     sentences = filled(
-        "s5", load=show(usual, "%"), before=show(work(False, 0.0), "%", 3), after=show(work(False), "%", 3),
-        own=show(work(True), "%", 3), even=show(dearer.high or 0.0, "%", 2),
-        late=show(late.emulator_waits.quantile_ns(0.99), "ns", 2), kept=show(work(False, policy="eevdf"), "%", 3),
-        leap=FACTS["overhead.leapio.cores"].text(),
+        "s5", load=show(usual, "%"), before=show(work(0.0), "%", 3), after=show(work(usual), "%", 3),
+        own=show(work(usual, reserved=True), "%", 3), even=show(conditions[1].high or 0.0, "%", 2),
+        kept=show(work(usual, policy="eevdf"), "%", 3), **late, leap=FACTS["overhead.leapio.cores"].text(),
     )  # fmt: skip
     call = 'cpu.schedule(vms=8, vcpus_per_vm=1, duty=1, pinning="vcpus+emulators", policy="cfs").table()'
     return verdict("S5", sentences, conditions, cited("overhead.leapio.cores", "sched.emulator_load"), (call,))
