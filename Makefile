@@ -4,6 +4,9 @@
 PY      = .venv/bin/python
 PYTHONS = $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 PYTEST  = $(PY) -m pytest $(ARGS)
+# The unit tests run on all CPUs, each file on one of them.  WORKERS=0: one after the other
+WORKERS = auto
+SHARED  = -n $(WORKERS) --dist loadfile
 NBVAL   = --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
           --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
@@ -27,10 +30,10 @@ test: test-units test-without-numba test-notebooks
 
 # Coverage counts the unit tests, with and without numba (a compiled line is not seen); its gate is in pyproject.toml.
 test-units: setup
-	$(PYTEST) --durations=10 --cov --cov-report= --cov-fail-under=0 tests
+	$(PYTEST) $(SHARED) --durations=10 --cov --cov-report= --cov-fail-under=0 tests
 
 test-without-numba: setup
-	VIRTLAB_NO_NUMBA=1 $(PYTEST) -m kernels --cov --cov-append tests
+	VIRTLAB_NO_NUMBA=1 $(PYTEST) $(SHARED) -m kernels --cov --cov-append tests
 
 test-notebooks: setup
 	$(PYTEST) --durations=10 $(NBVAL) notebooks

@@ -36,8 +36,8 @@ def test_the_predictions_are_what_the_notebook_teaches():
 
 
 @pytest.mark.parametrize(("id", "i", "wrong", "hint"), [
-    ("07.share", 0, 25, "that it runs"), ("07.share", 1, 12, "own slice is no wait"), ("07.share", 1, 3, "one other"),
-    ("07.share", 2, 75, "without the weight"), ("07.share", 2, 25, "m + 2 weights"),
+    ("07.share", 0, 20, "that it runs"), ("07.share", 1, 15, "own slice is no wait"), ("07.share", 1, 3, "one other"),
+    ("07.share", 2, 80, "without the weight"), ("07.share", 2, 40, "m + 2 weights"),
     ("07.reserve", 1, 32, "of one pCPU, not of the host"), ("07.reserve", 1, 4 / 32, "one VM's thread"),
     ("07.quantile", 0, 100 * 8 / 9, "sum of both"), ("07.quantile", 1, 800, "cost the same"),
     ("07.quantile", 1, 1250, "numbers of standard deviations"),

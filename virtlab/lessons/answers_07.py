@@ -42,7 +42,7 @@ def share(m: int, slice: float) -> Truth:
         (steal, (m - 1) * slice, heavy),
         {
             "run": (100 / m, None, 300 / (m + 2)),
-            "own": (None, m * slice, None),
+            "own": (None, float(m * slice), None),
             "one": (None, float(slice), None),
             "of_m": (None, None, 100 * (1 - 3 / m)),
             "unweighted": (None, None, steal),
@@ -99,7 +99,9 @@ def short_waits(answer: Any) -> tuple[str, dict[str, str]]:
         return "few", values
     if wait > _WAIT_NS:
         return "wait", values
-    return ("emulator" if emulator > _EMULATOR_NS else "right"), values
+    if emulator > _EMULATOR_NS:
+        return "emulator", values
+    return "right", values
 
 
 DESIGNS: dict[str, Callable[[Any], tuple[str, dict[str, str]]]] = {"07.design": short_waits}
