@@ -187,6 +187,21 @@ def test_an_emulator_waits_for_the_vcpus_of_its_vm_where_it_is_pinned_among_them
     assert among.emulator_waits.quantile_ns(0.99) > alone.emulator_waits.quantile_ns(0.99)
 
 
+def test_a_map_of_pins_says_where_each_vcpu_runs():
+    run = schedule(pcpus=4, vms=4, vcpus_per_vm=1, duty=1.0, emulator_load=0.0, context_switch_ns=0, wall_ns=90 * MS,
+                   slice_ns=3 * MS, pins={0: 0, 1: 0, 2: 0, 3: 3})  # fmt: skip
+    assert run.pcpu_idle_ns.tolist() == [0, 90 * MS, 90 * MS, 0]
+    assert run.run_ns.tolist() == [30 * MS, 30 * MS, 30 * MS, 90 * MS], "three share one pCPU, one has its own"
+    assert schedule(vms=2, pins={v: v for v in range(8)}).run_ns.tolist() == \
+        schedule(vms=2, pinning="vcpus").run_ns.tolist()  # fmt: skip
+
+
+@pytest.mark.parametrize("pins", [{8: 0}, {0: 8}, {0: 0}, {-1: 3}])
+def test_a_pin_to_what_is_not_there_or_is_reserved_is_refused(pins):
+    with pytest.raises(ParameterError, match="pins leads vCPUs .0 to 7. to pCPUs that take vCPUs .1 to 7."):
+        schedule(vms=2, reserved_pcpus=1, pins=pins)
+
+
 def test_pinning_costs_pcpus_that_idle_while_vcpus_wait():
     """Twice as many vCPUs as pCPUs: free ones find the idle pCPU, pinned ones wait for theirs."""
     free, pinned = (schedule(pinning=pinning, duty=0.4, emulator_load=0) for pinning in ("none", "vcpus"))

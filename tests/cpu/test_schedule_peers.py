@@ -43,7 +43,7 @@ def test_everything_is_to_the_nanosecond_as_simpy_has_it(options, seed):
 @settings(max_examples=40)
 @given(hosts(wall_ns=1_000_000), st.integers(0, 9))
 def test_without_numba_every_number_is_the_same(options, seed):
-    arguments = [arguments_of(options, seed, (0, 500_000), 50) for _ in range(3)]
+    arguments = [arguments_of(options, seed, window_ns=(0, 500_000), most=50) for _ in range(3)]
     schedule_kernel(*arguments[0])
     schedule_kernel.interpret(*arguments[1])
     schedule_kernel.py_func(*arguments[2])
@@ -66,5 +66,5 @@ def test_the_longest_runs_of_the_longest_slices_fit_into_64_bits(options, data):
 @needs_numba
 def test_a_trace_changes_nothing_of_the_result():
     options = ScheduleOptions(wall_ns=20_000_000)
-    plain, traced = run(options, 1)[0], run(options, 1, (0, 10_000_000), 100)[0]
+    plain, traced = run(options, 1)[0], run(options, 1, window_ns=(0, 10_000_000), most=100)[0]
     assert plain.law() == traced.law() and plain.run_ns.tolist() == traced.run_ns.tolist()

@@ -36,7 +36,8 @@ def test_the_predictions_are_what_the_notebook_teaches():
 
 
 @pytest.mark.parametrize(("id", "i", "wrong", "hint"), [
-    ("07.share", 0, 20, "that it runs"), ("07.share", 1, 15, "own slice is no wait"), ("07.share", 1, 3, "one other"),
+    ("07.share", 0, 20, "that it runs"), ("07.share", 0, 75, "one of the m"),
+    ("07.share", 1, 15, "own slice is no wait"), ("07.share", 1, 3, "one other"),
     ("07.share", 2, 80, "without the weight"), ("07.share", 2, 40, "m + 2 weights"),
     ("07.reserve", 1, 32, "of one pCPU, not of the host"), ("07.reserve", 1, 4 / 32, "one VM's thread"),
     ("07.quantile", 0, 100 * 8 / 9, "sum of both"), ("07.quantile", 1, 800, "cost the same"),
@@ -49,8 +50,8 @@ def test_the_well_known_wrong_answers_are_recognised(id, i, wrong, hint):
 
 
 @pytest.mark.parametrize("answer", [
-    {"vms": 5, "pinning": "none", "reserved_pcpus": 0}, {"vms": 3, "pinning": "vcpus+emulators", "reserved_pcpus": 1},
-    {"vms": 4, "pinning": "vcpus"}, {"vms": 3, "placement": "local"},
+    {"vms": 5, "pinning": "none", "reserved_pcpus": 0}, {"vms": 5, "reserved_pcpus": 1},
+    {"vms": 6, "slice_ns": 200_000}, {"vms": 5, "pinning": "vcpus", "slice_ns": 100_000},
 ])  # fmt: skip
 def test_several_hosts_keep_waits_short(answer):
     judged = lessons.check("07.design", answer)
@@ -58,10 +59,11 @@ def test_several_hosts_keep_waits_short(answer):
 
 
 @pytest.mark.parametrize(("answer", "hint"), [
-    ({"vms": 8, "pinning": "vcpus"}, "too many for this placement"), ({"vms": 2}, "too few"),
-    ({"vms": 3, "pinning": "vcpus+emulators"}, "whose pCPU must it wait for"), ("vcpus", "dictionary"),
-    ({}, "dictionary"), ({"duty": 0.1}, "not yours to choose"), ({"vms": 4, "pinning": "all"}, "pinning must be"),
-    ({"vms": 4, "reserved_pcpus": 8}, "does not take this"), ({"vms": [4]}, "does not take this"),
+    ({"vms": 8, "pinning": "vcpus"}, "too many for this pinning"), ({"vms": 4}, "too few"),
+    ({"vms": 5, "pinning": "vcpus+emulators", "slice_ns": 100_000}, "whose pCPU must it wait for"),
+    ("vcpus", "dictionary"), ({}, "dictionary"), ({"duty": 0.1}, "not yours to choose"),
+    ({"vms": 5, "placement": "local"}, "not yours to choose"), ({"vms": 5, "pinning": "all"}, "pinning must be"),
+    ({"vms": 5, "reserved_pcpus": 8}, "does not take this"), ({"vms": [4]}, "does not take this"),
 ])  # fmt: skip
 def test_a_host_that_is_not_is_told_why(answer, hint):
     assert hint in str(lessons.check("07.design", answer)), lessons.check("07.design", answer)

@@ -32,11 +32,11 @@ class NeighbourRemedies(Shown):
 
     def sentence(self) -> str:
         """The result in one sentence with its numbers."""
-        best = min(self.each, key=lambda remedy: self.each[remedy].tail.p999_ns)
+        best = min(self.each, key=lambda remedy: self.each[remedy].tail.p99_ns)
         return say(
-            "neighbours.remedies.sentence", before=show(self.none.tail.p999_ns, "ns"),
-            after=show(self.every.tail.p999_ns, "ns"), quiet=show(self.none.quiet.p999_ns, "ns"),
-            best=words(f"neighbours.remedy.{best}.name"), alone=show(self.each[best].tail.p999_ns, "ns"),
+            "neighbours.remedies.sentence", before=show(self.none.tail.p99_ns, "ns"),
+            after=show(self.every.tail.p99_ns, "ns"), quiet=show(self.none.quiet.p99_ns, "ns"),
+            best=words(f"neighbours.remedy.{best}.name"), alone=show(self.each[best].tail.p99_ns, "ns"),
             sold=number(self.none.options.vcpus_sold), less=number(self.every.options.vcpus_sold),
         )  # fmt: skip
 

@@ -27,6 +27,7 @@ the groups of cgroups (a weight is that of each thread), NUMA balancing, bandwid
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ from virtlab.core.units import number, show
 from virtlab.core.words import say
 from virtlab.cpu import schedule_steps as at
 from virtlab.cpu.schedule_kernel import COUNTERS, schedule_kernel, space_for
-from virtlab.cpu.schedule_options import ScheduleOptions, burst_means, pcpu_records, thread_records
+from virtlab.cpu.schedule_options import ScheduleOptions, burst_means, checked_pins, pcpu_records, thread_records
 from virtlab.cpu.schedule_result import Schedule, WaitTimes
 from virtlab.evidence import FACTS
 
@@ -49,34 +50,43 @@ BURSTS = 1024
 MOST_WAKEUPS = 20_000_000
 
 
-def schedule(options: ScheduleOptions | None = None, /, *, seed: int = 1, **changes: Any) -> Schedule:
+def schedule(
+    options: ScheduleOptions | None = None, /, *, seed: int = 1, pins: Mapping[int, int] | None = None, **changes: Any,
+) -> Schedule:  # fmt: skip
     """Simulate a host for ``wall_ns``. Options as in :class:`ScheduleOptions`, as one object or by name.
+
+    ``pins`` names a pCPU for some vCPUs (numbered VM by VM from 0), as ``virsh vcpupin`` does; it goes before
+    ``pinning``, which says where the others go.
 
     Bursts and sleeps are exponential; the same ``seed`` gives each thread the same ones at every setting. All threads
     sleep at first, but for vCPUs that always run (``duty`` 1), which start together. Closed forms: m such vCPUs on a
     pCPU have steal 1 - 1/m, and none waits longer than m - 1 slices. Raises ParameterError.
     """
     o = ScheduleOptions(**changes) if options is None else options.replace(**changes) if changes else options
-    return run(o, seed)[0]
+    return run(o, seed, pins)[0]
 
 
 def run(
-    o: ScheduleOptions, seed: int, window_ns: tuple[int, int] = (0, 0), most: int = 0
-) -> tuple[Schedule, Ints, int]:
+    o: ScheduleOptions, seed: int, pins: Mapping[int, int] | None = None, window_ns: tuple[int, int] = (0, 0),
+    most: int = 0,
+) -> tuple[Schedule, Ints, int]:  # fmt: skip
     """The result, up to ``most`` intervals that reach into the window, and how many are left out.
 
     Intervals: int64[k, 4] (pCPU, thread, begin, end), in the order in which they ended.
     """
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise ParameterError(say("schedule.error.seed", given=repr(seed)))
-    arguments = arguments_of(o, seed, window_ns, most)
+    arguments = arguments_of(o, seed, pins, window_ns, most)
     schedule_kernel(*arguments)
     _, threads, pcpus, *_, waits, trace, counters = arguments
     seen = int(counters[4]) if most else 0
     return _result(o, threads, pcpus, waits, counters), trace.reshape(-1, 4)[:seen], max(0, seen - most)
 
 
-def arguments_of(o: ScheduleOptions, seed: int, window_ns: tuple[int, int] = (0, 0), most: int = 0) -> tuple[Any, ...]:
+def arguments_of(
+    o: ScheduleOptions, seed: int, pins: Mapping[int, int] | None = None, window_ns: tuple[int, int] = (0, 0),
+    most: int = 0,
+) -> tuple[Any, ...]:  # fmt: skip
     """The arguments of the kernel, fresh: it writes to all but the setting, the means and the units."""
     pcpus, means = pcpu_records(o), burst_means(o)
     n = o.vcpus + o.emulators
@@ -91,8 +101,9 @@ def arguments_of(o: ScheduleOptions, seed: int, window_ns: tuple[int, int] = (0,
         o.pcpus, o.vcpus, n, BURSTS, o.wall_ns, o.slice_ns, o.slice_ns * latency // (2 * least) * at.PACE,
         o.slice_ns * granularity // least, o.policy == "eevdf", o.context_switch_ns, o.migration_ns, *window_ns, most,
     ], np.int64)  # fmt: skip
+    threads = thread_records(o, pcpus, checked_pins(o, pins))
     outputs = (np.zeros(size, np.int64) for size in (4 * at.BUCKETS, 4 * most, len(COUNTERS)))
-    return (setting, thread_records(o, pcpus).ravel(), pcpus.ravel(), means, *_units(int(seed), o.vcpus, o.emulators),
+    return (setting, threads.ravel(), pcpus.ravel(), means, *_units(int(seed), o.vcpus, o.emulators),
             *space_for(o.pcpus, n), *outputs)  # fmt: skip
 
 

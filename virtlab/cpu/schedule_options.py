@@ -5,13 +5,14 @@ The pCPUs are numbered through the nodes, the reserved ones first, so that where
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import ParameterError, Parameters, parameter
 from virtlab.core.words import say
 from virtlab.cpu.schedule_steps import GIVEN, PACE, PCPU, SPEED, THREAD
 from virtlab.evidence import FACTS
@@ -96,7 +97,16 @@ def pcpu_records(o: ScheduleOptions) -> Ints:
     return records
 
 
-def thread_records(o: ScheduleOptions, pcpu: Ints) -> Ints:
+def checked_pins(o: ScheduleOptions, pins: Mapping[int, int] | None) -> Mapping[int, int]:
+    """``pins``, or none. Raises ParameterError for a vCPU or a pCPU that is not there, or is reserved."""
+    for vcpu, pcpu in (pins or {}).items():
+        if vcpu not in range(o.vcpus) or pcpu not in range(o.reserved_pcpus, o.pcpus):
+            raise ParameterError(say("schedule.error.pins", vcpu=vcpu, pcpu=pcpu, vcpus=o.vcpus - 1,
+                                     first=o.reserved_pcpus, last=o.pcpus - 1))  # fmt: skip
+    return pins or {}
+
+
+def thread_records(o: ScheduleOptions, pcpu: Ints, pins: Mapping[int, int]) -> Ints:
     """The threads as the kernel wants them, vCPUs VM by VM, then emulators: int64[n, THREAD], zeros from GIVEN on."""
     node, first, end = pcpu[:, :3].T.tolist()
     reserved, pcpus = o.reserved_pcpus, o.pcpus
@@ -118,10 +128,11 @@ def thread_records(o: ScheduleOptions, pcpu: Ints) -> Ints:
                 given[home] += 1
             else:
                 start = reserved + len(rows) % (pcpus - reserved)
-                if k == 0:  # the memory lies where the first vCPU touched it
-                    home = node[start]
+            start = pins.get(len(rows), start)
+            if k == 0 and o.placement != "local":  # the memory lies where the first vCPU touched it
+                home = node[start]
             close = ranges[home]
-            if o.pinning != "none":
+            if o.pinning != "none" or len(rows) in pins:
                 low, high = start, start + 1
             spread = o.placement == "interleaved"
             if spread or high - low <= close[1] - close[0]:  # no part of the range is nearer than another

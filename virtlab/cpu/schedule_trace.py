@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -65,7 +66,7 @@ class ScheduleTrace(Shown):
 
 def schedule_trace(
     options: ScheduleOptions | None = None, /, *, start_ns: int = 0, length_ns: int = 50_000_000, most: int = 5_000,
-    seed: int = 1, **changes: Any,
+    seed: int = 1, pins: Mapping[int, int] | None = None, **changes: Any,
 ) -> ScheduleTrace:  # fmt: skip
     """:func:`schedule`, with who ran where from ``start_ns`` on for ``length_ns``, at most ``most`` intervals.
 
@@ -78,7 +79,7 @@ def schedule_trace(
         if not isinstance(value, int | np.integer) or not least <= value <= highest:
             raise ParameterError(say("schedule.error.window", name=name, least=least, most=highest, given=repr(value)))
     end_ns = min(int(start_ns + length_ns), o.wall_ns)
-    result, found, left_out = run(o, seed, (int(start_ns), end_ns), int(most))
+    result, found, left_out = run(o, seed, pins, (int(start_ns), end_ns), int(most))
     kept: list[Interval] = []
     for pcpu, thread, begin, end in sorted(found.tolist(), key=lambda row: (row[0], row[2])):
         begin, end = max(begin, start_ns), min(end, end_ns)

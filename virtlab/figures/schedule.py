@@ -27,7 +27,7 @@ BARS: Mapping[str, Mapping[str, str]] = {
     "pcpus": {"run": "guest", "emulators": "qemu", "idle": ""},
 }
 #: Ends of the axis of waits, and the quantiles that are marked, by the share of waits beyond them.
-LEAST_NS, MOST_NS, LEAST_SHARE = 1e3, 1e9, 1e-4
+LEAST_NS, MOST_NS, LEAST_SHARE = 1e3, 1e10, 1e-4
 QUANTILES = {"p50": 0.5, "p99": 0.01, "p999": 0.001}
 _LEAST_NS = WINDOW_NS // 900  # an emulator's burst is drawn a pixel wide at least
 _HEIGHT = {"guest": 0.56, "qemu": 0.84}  # of a row; the emulator is taller, for print in grey
@@ -107,7 +107,7 @@ class SchedulePicture(Picture[ScheduleResult]):
         axes = self.figure.add_axes((0.645, 0.165, 0.325, 0.235))
         dress(axes, look, title=words("schedule_lab.tail"), grid="both")
         axes.set(xscale="log", yscale="log", xlim=(LEAST_NS, MOST_NS), ylim=(0.8 * LEAST_SHARE, 1.4))
-        axes.set_xticks([10.0**k for k in range(3, 10)], ["1 µs", "10", "100", "1 ms", "10", "100", "1 s"])
+        axes.set_xticks([10.0**k for k in range(3, 11)], ["1 µs", "10", "100", "1 ms", "10", "100", "1 s", "10"])
         axes.set_yticks([1, 0.1, 0.01, 1e-3, 1e-4], ["all", "10 %", "1 %", "0.1 %", "0.01 %"])
         axes.minorticks_off()
         axes.tick_params(axis="x", pad=9)
@@ -146,7 +146,7 @@ class SchedulePicture(Picture[ScheduleResult]):
         self._marks.set_visible(run.waits.count > 0)
         for (key, note), ns, at in zip(self._notes.items(), result.quantiles_ns.values(), quantiles, strict=True):
             text = say(f"schedule_lab.quantile.{key}", time=show(ns, "ns", 2)) if run.waits.count else ""
-            far = at > 1e6  # then there is room on the other side only
+            far = at > 1e8  # then there is room on the other side only
             note.set(text=text, x=at / 1.4 if far else at * 1.4, ha="right" if far else "left",
                      va="top" if far else "bottom")  # fmt: skip
         self._none.set_text("" if run.waits.count or run.emulator_waits.count else words("schedule_lab.no_waits"))

@@ -64,11 +64,17 @@ class LockLab(Lab):
             wasted_ns=np.array([runs[m].per("acquisitions", runs[m].wasted_ns) for m in ms]),
             tail_ns=np.array([runs[m].wait_ns(0.999) for m in ms]),
             chosen=chosen, bars=bars, start_ns=start, end_ns=end, label=label,
-            sentence=f"{each[chosen - 1].sentence()} {run.sentence()}",
+            sentence=f"{each[chosen - 1].sentence()} {run.sentence()} {_drawn(run)}",
         )  # fmt: skip
 
     def sentence(self, setting: LockSetting, result: LockResult) -> str:
         return result.sentence
+
+
+def _drawn(run: Locks) -> str:
+    """What the dot and the triangle of this run show."""
+    wasted = run.per("acquisitions", run.wasted_ns)
+    return say("lock_lab.drawn", wasted=show(wasted, "ns"), tail=show(run.wait_ns(0.999), "ns"))
 
 
 def time_line(run: Locks) -> tuple[tuple[Bar, ...], float, float, str]:

@@ -42,6 +42,7 @@ def share(m: int, slice: float) -> Truth:
         (steal, (m - 1) * slice, heavy),
         {
             "run": (100 / m, None, 300 / (m + 2)),
+            "others": (100 * (1 - 1 / (m - 1)), None, None),
             "own": (None, float(m * slice), None),
             "one": (None, float(slice), None),
             "of_m": (None, None, 100 * (1 - 3 / m)),
@@ -78,8 +79,8 @@ NUMBERS: dict[str, Callable[..., Truth]] = {"07.share": share, "07.reserve": res
 
 # --- designs --------------------------------------------------------------------------------------------------------
 
-_CHOICES = ("vms", "pinning", "reserved_pcpus", "placement", "slice_ns")
-_FEWEST, _WAIT_NS, _EMULATOR_NS = 6, 100_000, 200_000
+_CHOICES = ("vms", "pinning", "reserved_pcpus", "slice_ns")
+_FEWEST, _WAIT_NS = 10, 100_000
 
 
 def short_waits(answer: Any) -> tuple[str, dict[str, str]]:
@@ -99,7 +100,7 @@ def short_waits(answer: Any) -> tuple[str, dict[str, str]]:
         return "few", values
     if wait > _WAIT_NS:
         return "wait", values
-    if emulator > _EMULATOR_NS:
+    if emulator > _WAIT_NS:
         return "emulator", values
     return "right", values
 

@@ -19,7 +19,7 @@ _LOAD, _PINNING = (Axis.of(ScheduleOptions, name) for name in ("emulator_load", 
 _RESERVED = Axis("reserved_pcpus", "pCPUs", 0, 1, integer=True)
 _VCPUS = Axis("vms", "vCPUs", 1, 32, integer=True)
 _DEMAND = Axis.of(ForecastOptions, "demand")
-_QUEUES = Axis.of(BalanceOptions, "queues")
+_QUEUES = Axis("queues", "queues", 1, 64, integer=True)
 _SECOND = Axis("second_remedy", choices=("offload", "reservation", "mba", "cat", "own_core"))
 _FLOWS = 1000
 _LEAST_LOAD = 0.05  # below it a run sees too few wake-ups of the emulators for its 99th percentile
