@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.strategies import settings_of, values_of
-from virtlab.core.parameter import ParameterError, Parameters, out_of_range, parameter
+from virtlab.core.parameter import ParameterError, Parameters, out_of_range, parameter, same
+from virtlab.evidence import FACTS
 from virtlab.paths import Costs, Load, PathOptions
 
 ALL = (PathOptions, Costs, Load)
@@ -273,3 +275,18 @@ def test_strategies_reach_both_ends_of_every_range(cls):
 def test_strategies_keep_what_is_fixed_and_forbid_what_cannot_be(options):
     assert options.kick_batch == 3
     assert options.apicv or not options.posted
+
+
+def test_a_field_taken_over_is_the_same_but_for_a_narrower_range():
+    class Model(Parameters):
+        rate_per_s: float = parameter(FACTS["exit.rate.default"], ge=0, le=1_000_000, log=False, step=500)
+        access: Literal["pio", "mmio"] = parameter(FACTS["lab.exit.access"], default="pio")
+
+    class Setting(Parameters):
+        access: Literal["pio", "mmio"] = same(Model, "access")
+        rate_per_s: float = same(Model, "rate_per_s", ge=100)
+
+    assert Setting.specs()["access"] == Model.specs()["access"]
+    assert Setting.specs()["rate_per_s"] == dataclasses.replace(Model.specs()["rate_per_s"], low=100)
+    with pytest.raises(ParameterError, match="rate_per_s must be 100 to 1,000,000"):
+        Setting(rate_per_s=50)

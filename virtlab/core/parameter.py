@@ -125,6 +125,18 @@ def parameter(
     return Field(default=value, ge=ge, le=le, json_schema_extra=extra)
 
 
+def same(
+    of: type[Parameters], name: str, *, ge: float | None = None, le: float | None = None, step: float | None = None,
+) -> Any:  # fmt: skip
+    """Declares a field that ``of`` has declared: its default, its fact and its range, which may be narrowed here."""
+    spec, field = of.specs()[name], of.model_fields[name]
+    extra: Any = field.json_schema_extra
+    return Field(
+        default=field.default, ge=spec.low if ge is None else ge, le=spec.high if le is None else le,
+        json_schema_extra=extra | {"step": spec.step if step is None else step},
+    )  # fmt: skip
+
+
 class Parameters(BaseModel):
     """A frozen set of parameters. Wrong values raise :class:`ParameterError` in one sentence that teaches."""
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, same
 from virtlab.core.words import say, words
 from virtlab.cpu import REMEDIES, AfterIo, Residue, after_io
 from virtlab.cpu.cost_sets import CostSetName
 from virtlab.cpu.reasons import Vendor
 from virtlab.cpu.remedies import NEEDS, Remedy
-from virtlab.evidence import FACTS
 from virtlab.figures.after_io import PLACES, AfterIoPicture, AfterIoResult
 from virtlab.labs.base import Lab
 
@@ -18,24 +17,24 @@ from virtlab.labs.base import Lab
 class AfterIoSetting(Parameters):
     """A vCPU without I/O exits, and the remedies that are switched on, whether or not they can work."""
 
-    exits_disabled: bool = parameter(FACTS["exit.after.remedy"], default=False)
-    posted_timers: bool = parameter(FACTS["exit.after.remedy"], default=False)
-    ipi_virtualization: bool = parameter(FACTS["exit.after.remedy"], default=False)
-    isolated_cpus: bool = parameter(FACTS["exit.after.remedy"], default=False)
-    exit_costs: CostSetName = parameter(FACTS["exit.costs.default"], default="amd-2020-floor")
-    vendor: Vendor = parameter(FACTS["exit.vendor.default"], default="intel")
-    apicv: bool = parameter(FACTS["kvm.apicv.default"], default=True)
-    halts_per_s: float = parameter(FACTS["exit.after.halts"], ge=0, le=1_000_000, step=1_000)
-    ipis_per_s: float = parameter(FACTS["exit.after.ipis"], ge=0, le=1_000_000, step=1_000)
-    multicast_share: float = parameter(FACTS["exit.after.multicast"], ge=0, le=1)
-    timers_per_s: float = parameter(FACTS["exit.after.timers"], ge=0, le=1_000_000, step=1_000)
-    spins_per_s: float = parameter(FACTS["exit.after.spins"], ge=0, le=1_000_000, step=1_000)
-    guest_hz: float = parameter(FACTS["exit.after.guest_hz"], ge=0, le=1_000)
-    host_hz: float = parameter(FACTS["exit.after.host_hz"], ge=0, le=1_000)
-    busy_share: float = parameter(FACTS["exit.after.busy"], ge=0, le=1)
-    indirect_factor: float = parameter(FACTS["exit.indirect"], ge=0, le=10)
-    mitigations: bool = parameter(FACTS["cpu.mitigations.default"], default=False)
-    clock_ghz: float = parameter(FACTS["cpu.clock"], ge=1, le=6)
+    exits_disabled: bool = same(AfterIo, "exits_disabled")
+    posted_timers: bool = same(AfterIo, "posted_timers")
+    ipi_virtualization: bool = same(AfterIo, "ipi_virtualization")
+    isolated_cpus: bool = same(AfterIo, "isolated_cpus")
+    exit_costs: CostSetName = same(AfterIo, "exit_costs")
+    vendor: Vendor = same(AfterIo, "vendor")
+    apicv: bool = same(AfterIo, "apicv")
+    halts_per_s: float = same(AfterIo, "halts_per_s", step=1_000)
+    ipis_per_s: float = same(AfterIo, "ipis_per_s", step=1_000)
+    multicast_share: float = same(AfterIo, "multicast_share")
+    timers_per_s: float = same(AfterIo, "timers_per_s", step=1_000)
+    spins_per_s: float = same(AfterIo, "spins_per_s", step=1_000)
+    guest_hz: float = same(AfterIo, "guest_hz")
+    host_hz: float = same(AfterIo, "host_hz")
+    busy_share: float = same(AfterIo, "busy_share")
+    indirect_factor: float = same(AfterIo, "indirect_factor")
+    mitigations: bool = same(AfterIo, "mitigations")
+    clock_ghz: float = same(AfterIo, "clock_ghz")
 
     def options(self, remedies: Collection[str]) -> AfterIo:
         """The model's options with these remedies, as far as each has what it needs."""

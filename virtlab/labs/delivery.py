@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.cpu.interrupts import How, InterruptOptions, Interrupts, InterruptSource, interrupts
@@ -18,22 +18,22 @@ from virtlab.labs.base import Lab
 class DeliverySetting(Parameters):
     """How interrupts reach the guest, how many there are, what they find the vCPU doing, and what each event costs."""
 
-    interrupts: How = parameter(FACTS["lab.interrupts"], default="apicv")
+    interrupts: How = same(InterruptOptions, "interrupts")
     interrupt_rate_per_s: float = parameter(FACTS["irq.rate"], ge=1_000, le=1_000_000, log=True)
     running_share: float = parameter(FACTS["irq.running_share"], ge=0, le=1)
     blocked_of_rest_share: float = parameter(FACTS["irq.blocked_of_rest"], ge=0, le=1)
-    interrupt_source: InterruptSource = parameter(FACTS["irq.source"], default="irqfd")
-    irq_on_vcpu_cpu: bool = parameter(FACTS["vfio.irq.placement"], default=False)
-    multicast: bool = parameter(FACTS["irq.multicast"], default=False)
-    ipi_virtualization: bool = parameter(FACTS["exit.after.remedy"], default=False)
-    vcpus_per_cpu: int = parameter(FACTS["sched.vcpus_per_cpu"], ge=1, le=16)
-    slice_ns: float = parameter(FACTS["sched.slice"], ge=1_000_000, le=10_000_000)
-    wakeup_ns: float = parameter(FACTS["kvm.wakeup.blocked"], ge=0, le=100_000)
-    idle_exit_ns: float = parameter(FACTS["cpu.idle_exit"], ge=0, le=200_000)
-    notification_ipi_ns: float = parameter(FACTS["kvm.notification_ipi"], ge=100, le=10_000)
-    host_irq_ns: float = parameter(FACTS["host.irq"], ge=0, le=10_000)
-    exit_kernel_cycles: float = parameter(FACTS["exit.m01.pio.ioeventfd"], ge=300, le=20_000)
-    clock_ghz: float = parameter(FACTS["cpu.clock"], ge=1, le=6)
+    interrupt_source: InterruptSource = same(InterruptOptions, "interrupt_source")
+    irq_on_vcpu_cpu: bool = same(InterruptOptions, "irq_on_vcpu_cpu")
+    multicast: bool = same(InterruptOptions, "multicast")
+    ipi_virtualization: bool = same(InterruptOptions, "ipi_virtualization")
+    vcpus_per_cpu: int = same(InterruptOptions, "vcpus_per_cpu")
+    slice_ns: float = same(InterruptOptions, "slice_ns", ge=1_000_000, le=10_000_000)
+    wakeup_ns: float = same(InterruptOptions, "wakeup_ns", le=100_000)
+    idle_exit_ns: float = same(InterruptOptions, "idle_exit_ns", le=200_000)
+    notification_ipi_ns: float = same(InterruptOptions, "notification_ipi_ns", ge=100, le=10_000)
+    host_irq_ns: float = same(InterruptOptions, "host_irq_ns", le=10_000)
+    exit_kernel_cycles: float = same(InterruptOptions, "exit_kernel_cycles")
+    clock_ghz: float = same(InterruptOptions, "clock_ghz")
 
     def options(self) -> InterruptOptions:
         """The options of the model. IPI virtualization without APICv there is none, so it is left off then."""

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.cpu.halt_polling import (
@@ -45,13 +45,13 @@ class HaltSetting(Parameters):
     poller: Poller = parameter(FACTS["halt.lab.poller"], default="host")
     halt_poll_ns: float = parameter(FACTS["kvm.halt_poll.most"], ge=0, le=500_000, step=5_000)
     wait_mean_ns: int = parameter(FACTS["halt.lab.wait"], ge=1_000, le=10_000_000, log=True)
-    wait_kind: WaitKind = parameter(FACTS["halt.wait.kind"], default="constant")
+    wait_kind: WaitKind = same(HaltPollingOptions, "wait_kind")
     work_share: float = parameter(FACTS["halt.work_share"], ge=0, le=0.5)
-    wakeup_ns: float = parameter(FACTS["host.wakeup"], ge=1_000, le=130_000)
-    halt_poll_grow: int = parameter(FACTS["kvm.halt_poll.grow"], ge=0, le=4)
+    wakeup_ns: float = same(HaltPollingOptions, "wakeup_ns", ge=1_000, le=130_000)
+    halt_poll_grow: int = same(HaltPollingOptions, "halt_poll_grow", le=4)
     halt_poll_grow_start_ns: float = parameter(FACTS["kvm.halt_poll.grow_start"], ge=0, le=50_000, step=1_000)
-    halt_poll_shrink: int = parameter(FACTS["kvm.halt_poll.shrink"], ge=0, le=4)
-    other_task: bool = parameter(FACTS["kvm.halt_poll.other_task"], default=False)
+    halt_poll_shrink: int = same(HaltPollingOptions, "halt_poll_shrink", le=4)
+    other_task: bool = same(HaltPollingOptions, "other_task")
 
     def rules(self, poller: Poller, most_ns: float) -> PollRules:
         """Those of KVM are the setting's; the guest's governor keeps its own, except for the longest interval."""

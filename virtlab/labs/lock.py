@@ -7,12 +7,11 @@ from typing import Literal
 import numpy as np
 
 from virtlab.core.jit import have_numba
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, same
 from virtlab.core.units import show
 from virtlab.core.words import say
 from virtlab.cpu import Locks, Stretch, lock_waste, locks, longest_stretch, stretches
-from virtlab.cpu.locks import LockKind
-from virtlab.evidence import FACTS
+from virtlab.cpu.locks import LockKind, LockOptions
 from virtlab.figures.lock import Bar, LockPicture, LockResult
 from virtlab.labs.base import Lab
 
@@ -25,15 +24,15 @@ ROWS = 8_000  # of the trace: some thousand acquisitions
 class LockSetting(Parameters):
     """A lock, how it is held, and how the host shares its pCPUs."""
 
-    lock_kind: LockKind = parameter(FACTS["lock.kind"], default="tas")
-    critical_ns: int = parameter(FACTS["lock.critical"], ge=500, le=100_000, log=True)
-    vcpus_per_cpu: int = parameter(FACTS["sched.vcpus_per_cpu"], ge=1, le=8)
-    slice_ns: float = parameter(FACTS["sched.slice"], ge=100_000, le=100_000_000, log=True)
-    ple: bool = parameter(FACTS["ple.on"], default=False)
-    think_ns: int = parameter(FACTS["lock.think"], ge=1_000, le=10_000_000, log=True)
-    rivals: Literal["busy", "vms"] = parameter(FACTS["lock.rivals"], default="busy")
-    co_scheduled: bool = parameter(FACTS["lock.co_scheduled"], default=False)
-    pv_spin_ns: int = parameter(FACTS["lock.pv.spin"], ge=0, le=10_000_000)
+    lock_kind: LockKind = same(LockOptions, "lock_kind")
+    critical_ns: int = same(LockOptions, "critical_ns")
+    vcpus_per_cpu: int = same(LockOptions, "vcpus_per_cpu", le=8)
+    slice_ns: float = same(LockOptions, "slice_ns")
+    ple: bool = same(LockOptions, "ple")
+    think_ns: int = same(LockOptions, "think_ns")
+    rivals: Literal["busy", "vms"] = same(LockOptions, "rivals")
+    co_scheduled: bool = same(LockOptions, "co_scheduled")
+    pv_spin_ns: int = same(LockOptions, "pv_spin_ns")
 
 
 class LockLab(Lab):

@@ -6,7 +6,7 @@ import functools
 import math
 from typing import Any, Literal
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.cpu import (
@@ -31,38 +31,38 @@ class NeighbourSetting(Parameters):
     The remedies in force are the chosen one and those that are ticked.
     """
 
-    load: float = parameter(FACTS["neighbour.load"], ge=0.01, le=0.95)
-    neighbour_vcpus: int = parameter(FACTS["neighbour.vcpus"], ge=0, le=46)
-    victim_bytes: int = parameter(FACTS["neighbour.victim.size"], ge=2**12, le=2**33, log=True)
+    load: float = same(NeighbourOptions, "load")
+    neighbour_vcpus: int = same(NeighbourOptions, "neighbour_vcpus", le=46)
+    victim_bytes: int = same(NeighbourOptions, "victim_bytes")
     remedy: Remedy = parameter(FACTS["neighbour.remedy"], default="none")
-    active_share: float = parameter(FACTS["neighbour.active"], ge=0, le=1)
-    episode_ns: float = parameter(FACTS["neighbour.episode"], ge=1_000_000, le=10_000_000_000, log=True)
-    victim_stream_share: float = parameter(FACTS["neighbour.victim.stream"], ge=0, le=1)
-    victim_compute_ns: float = parameter(FACTS["neighbour.victim.compute"], ge=0.5, le=100_000, log=True)
-    service_ns: float = parameter(FACTS["neighbour.service"], ge=1_000, le=1_000_000, log=True)
-    neighbour_bytes: int = parameter(FACTS["neighbour.size"], ge=2**12, le=2**33, log=True)
-    neighbour_stream_share: float = parameter(FACTS["neighbour.stream"], ge=0, le=1)
-    neighbour_compute_ns: float = parameter(FACTS["neighbour.compute"], ge=0.5, le=100_000, log=True)
-    smt_sibling: Sibling = parameter(FACTS["neighbour.sibling"], default="neighbour")
-    smt_yield: float = parameter(FACTS["smt.yield"], ge=1, le=2)
-    dma_share: float = parameter(FACTS["neighbour.dma"], ge=0, le=0.9)
-    cache_bytes: int = parameter(FACTS["cat.llc.size"], ge=2**20, le=2**29, log=True)
-    memory_gbyte_per_s: float = parameter(FACTS["cpu.clx.dram.peak"], ge=5, le=2_000, log=True)
-    socket_cores: int = parameter(FACTS["cpu.clx.cores"], ge=24, le=256, log=True)
-    vcpus_per_thread: int = parameter(FACTS["neighbour.overcommit"], ge=1, le=16)
-    vcpu_wait_share: float = parameter(FACTS["neighbour.vcpu_wait.share"], ge=0, le=1)
-    vcpu_wait_ns: float = parameter(FACTS["sched.slice"], ge=0, le=100_000_000)
-    host_wait_share: float = parameter(FACTS["neighbour.host_wait.share"], ge=0, le=1)
-    host_wait_ns: float = parameter(FACTS["neighbour.host_wait"], ge=0, le=100_000_000)
-    victim_ways: int = parameter(FACTS["neighbour.ways"], ge=1, le=10)
-    mba_share: float = parameter(FACTS["neighbour.mba"], ge=0.1, le=1)
-    reserved_cores: int = parameter(FACTS["neighbour.reserved"], ge=1, le=23)
-    own_cpu: bool = parameter(FACTS["neighbour.remedy"], default=False)
-    reservation: bool = parameter(FACTS["neighbour.remedy"], default=False)
-    offload: bool = parameter(FACTS["neighbour.remedy"], default=False)
-    own_core: bool = parameter(FACTS["neighbour.remedy"], default=False)
-    cat: bool = parameter(FACTS["neighbour.remedy"], default=False)
-    mba: bool = parameter(FACTS["neighbour.remedy"], default=False)
+    active_share: float = same(NeighbourOptions, "active_share")
+    episode_ns: float = same(NeighbourOptions, "episode_ns")
+    victim_stream_share: float = same(NeighbourOptions, "victim_stream_share")
+    victim_compute_ns: float = same(NeighbourOptions, "victim_compute_ns")
+    service_ns: float = same(NeighbourOptions, "service_ns")
+    neighbour_bytes: int = same(NeighbourOptions, "neighbour_bytes")
+    neighbour_stream_share: float = same(NeighbourOptions, "neighbour_stream_share")
+    neighbour_compute_ns: float = same(NeighbourOptions, "neighbour_compute_ns")
+    smt_sibling: Sibling = same(NeighbourOptions, "smt_sibling")
+    smt_yield: float = same(NeighbourOptions, "smt_yield")
+    dma_share: float = same(NeighbourOptions, "dma_share")
+    cache_bytes: int = same(NeighbourOptions, "cache_bytes")
+    memory_gbyte_per_s: float = same(NeighbourOptions, "memory_gbyte_per_s")
+    socket_cores: int = same(NeighbourOptions, "socket_cores", ge=24)
+    vcpus_per_thread: int = same(NeighbourOptions, "vcpus_per_thread")
+    vcpu_wait_share: float = same(NeighbourOptions, "vcpu_wait_share")
+    vcpu_wait_ns: float = same(NeighbourOptions, "vcpu_wait_ns")
+    host_wait_share: float = same(NeighbourOptions, "host_wait_share")
+    host_wait_ns: float = same(NeighbourOptions, "host_wait_ns")
+    victim_ways: int = same(NeighbourOptions, "victim_ways", le=10)
+    mba_share: float = same(NeighbourOptions, "mba_share")
+    reserved_cores: int = same(NeighbourOptions, "reserved_cores", le=23)
+    own_cpu: bool = same(NeighbourOptions, "own_cpu")
+    reservation: bool = same(NeighbourOptions, "reservation")
+    offload: bool = same(NeighbourOptions, "offload")
+    own_core: bool = same(NeighbourOptions, "own_core")
+    cat: bool = same(NeighbourOptions, "cat")
+    mba: bool = same(NeighbourOptions, "mba")
 
     def options(self) -> NeighbourOptions:
         """The host of the model with the remedies in force."""

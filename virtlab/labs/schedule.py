@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from virtlab.core.jit import have_numba
-from virtlab.core.parameter import parameter
+from virtlab.core.parameter import same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.cpu import Schedule, ScheduleOptions, schedule_trace
-from virtlab.evidence import FACTS
 from virtlab.figures.schedule import WINDOW_NS, SchedulePicture, ScheduleResult
 from virtlab.labs.base import Lab
 
@@ -20,11 +19,11 @@ WITHOUT_NUMBA_NS = 50_000_000
 class ScheduleSetting(ScheduleOptions):
     """The host of the simulator, within what a lab can show at once: at every setting all VMs fit."""
 
-    pcpus: int = parameter(FACTS["sched.pcpus"], ge=8, le=64, log=True)
-    vcpus_per_vm: int = parameter(FACTS["sched.vcpus_per_vm"], ge=1, le=4)
-    burst_ns: float = parameter(FACTS["sched.burst"], ge=100_000, le=100_000_000, log=True)
-    emulator_burst_ns: float = parameter(FACTS["sched.emulator_burst"], ge=20_000, le=10_000_000, log=True)
-    wall_ns: int = parameter(FACTS["sched.wall"], ge=50_000_000, le=2_000_000_000, log=True)
+    pcpus: int = same(ScheduleOptions, "pcpus", ge=8)
+    vcpus_per_vm: int = same(ScheduleOptions, "vcpus_per_vm", le=4)
+    burst_ns: float = same(ScheduleOptions, "burst_ns", ge=100_000)
+    emulator_burst_ns: float = same(ScheduleOptions, "emulator_burst_ns", ge=20_000)
+    wall_ns: int = same(ScheduleOptions, "wall_ns", ge=50_000_000, le=2_000_000_000)
 
 
 class ScheduleLab(Lab):

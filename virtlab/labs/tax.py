@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.cpu import ExitCost, exit_profile
@@ -34,18 +34,18 @@ class TaxSetting(Parameters):
     io_per_s: float = parameter(FACTS["exit.rate.default"], ge=100, le=2_000_000, log=True)
     io_route: IoRoute = parameter(FACTS["lab.tax.route"], default="userspace")
     exit_costs: IoCosts = parameter(FACTS["lab.tax.costs"], default="amd-2020-floor")
-    indirect_factor: float = parameter(FACTS["exit.indirect"], ge=0, le=10)
+    indirect_factor: float = same(ExitCost, "indirect_factor")
     interrupts_per_s: float = parameter(FACTS["lab.tax.interrupts"], ge=0, le=300_000, step=1_000)
     halts_per_s: float = parameter(FACTS["exit.after.halts"], ge=0, le=300_000, step=1_000)
     msr_writes_per_s: float = parameter(FACTS["lab.tax.msr"], ge=0, le=300_000, step=1_000)
-    tagged_tlb: bool = parameter(FACTS["mmu.tagged"], default=True)
-    mitigations: bool = parameter(FACTS["cpu.mitigations.default"], default=False)
+    tagged_tlb: bool = same(ExitCost, "tagged_tlb")
+    mitigations: bool = same(ExitCost, "mitigations")
     access: Access = parameter(FACTS["lab.exit.access"], default="pio")
-    vendor: Vendor = parameter(FACTS["exit.vendor.default"], default="intel")
-    clock_ghz: float = parameter(FACTS["cpu.clock"], ge=1, le=6)
-    mitigation_ns: float = parameter(FACTS["cpu.mitigations.cost"], ge=0, le=5_000)
-    refill_misses: float = parameter(FACTS["mmu.refill"], ge=0, le=1_536)
-    walk_nested_cycles: float = parameter(FACTS["walk.cycles.nested"], ge=5, le=5_000)
+    vendor: Vendor = same(ExitCost, "vendor")
+    clock_ghz: float = same(ExitCost, "clock_ghz")
+    mitigation_ns: float = same(ExitCost, "mitigation_ns")
+    refill_misses: float = same(ExitCost, "refill_misses")
+    walk_nested_cycles: float = same(ExitCost, "walk_nested_cycles")
 
     def cost(self) -> ExitCost:
         """What one exit costs under this setting."""
