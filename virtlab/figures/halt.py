@@ -214,6 +214,7 @@ def _bill(result: HaltResult) -> dict[str, str]:
     saved = sum(now.enough)
     price = now.burnt_ns / now.gained_ns if now.gained_ns else math.inf
     return {
+        "most": show(now.options.halt_poll_ns, "ns"),
         "burnt": show(now.burnt_share, "%"),
         "vain": show(now.in_vain_ns / now.waited_ns, "%"),
         "saved": say("halt_lab.of", n=saved, of=len(now.enough)),
