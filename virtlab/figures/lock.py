@@ -78,7 +78,8 @@ class LockPicture(Picture[LockResult]):
         mean = {**dots, "marker": "o"}
         tail = {**dots, "marker": "^", "markerfacecolor": look.paper, "markeredgewidth": 1.8}
         cut = model_style(look, linewidth=2, linestyle=(0, (1.2, 1.2)))
-        samples = [Line2D([], [], **style) for style in (model_style(look), cut, mean, tail, ghost_style(look))]
+        ghost = ghost_style(look, marker="o", markersize=9, markerfacecolor="none")  # a single point is seen too
+        samples = [Line2D([], [], **style) for style in (model_style(look), cut, mean, tail, ghost)]
         keys = ("closed", "cut", "mean", "tail")
         names = [*(words(f"lock_lab.legend.{key}") for key in keys), words("lab.kept")]
         legend(left, look, samples, names, loc="upper left", bbox_to_anchor=(-0.34, -0.17), ncols=2, columnspacing=1,
@@ -88,7 +89,7 @@ class LockPicture(Picture[LockResult]):
         legend(right, look, patches, [words(f"lock_lab.bar.{what}") for what in HEIGHT], loc="upper left",
                bbox_to_anchor=(-0.11, -0.17), ncols=3, columnspacing=1.0, handletextpad=0.5)  # fmt: skip
         self._mark = left.plot([2, 2], [_LOW / 2, _HIGH], color=look.grid, linewidth=9, zorder=0)[0]
-        self._ghost = left.plot([], [], **ghost_style(look))[0]
+        self._ghost = left.plot([], [], **ghost)[0]
         self._cut_line = left.plot([], [], **cut)[0]
         self._closed = left.plot([], [], **model_style(look))[0]
         self._tail = left.plot([], [], **tail)[0]
