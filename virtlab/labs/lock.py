@@ -44,7 +44,7 @@ class LockLab(Lab):
 
     def solve(self, setting: LockSetting) -> LockResult:
         fast = have_numba()
-        values = {name: getattr(setting, name) for name in LockSetting.model_fields}
+        values = setting.model_dump()
         chosen = setting.vcpus_per_cpu
         run = locks(**values, events=EVENTS if fast else EVENTS_WITHOUT_NUMBA, rows=ROWS)
         runs = {chosen: run}

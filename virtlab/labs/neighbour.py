@@ -17,12 +17,12 @@ from virtlab.cpu import (
     neighbour_remedies,
     neighbours,
 )
+from virtlab.cpu.neighbour_options import Sibling
 from virtlab.evidence import FACTS
 from virtlab.figures.neighbour import NeighbourPicture, NeighbourResult
 from virtlab.labs.base import Lab
 
 Remedy = Literal["none", "own_cpu", "reservation", "offload", "own_core", "cat", "mba", "all"]
-Sibling = Literal["neighbour", "own", "idle"]
 
 
 class NeighbourSetting(Parameters):

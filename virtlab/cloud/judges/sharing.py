@@ -8,7 +8,16 @@ from typing import Any
 from virtlab.cloud.judges.common import cited, filled, near
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show
-from virtlab.cpu import Schedule, ScheduleOptions, flow_shares, forecast, neighbours, schedule
+from virtlab.cpu import (
+    NEIGHBOUR_REMEDIES,
+    NeighbourOptions,
+    Schedule,
+    ScheduleOptions,
+    flow_shares,
+    forecast,
+    neighbours,
+    schedule,
+)
 from virtlab.cpu.balancing import BalanceOptions
 from virtlab.cpu.forecast import ForecastOptions
 from virtlab.evidence import FACTS
@@ -40,14 +49,15 @@ def s5() -> Verdict:
         return int(run.work_ns.sum()) / (run.options.pcpus * run.options.wall_ns)
 
     usual, felt = FACTS["sched.emulator_load"].value, FACTS["article.loss.after"].value
+    whole = work(0.0)
     conditions = (
-        turn("services_take", "host_busy", _LOAD, usual, lambda v: work(0.0) - work(v) > felt),
+        turn("services_take", "host_busy", _LOAD, usual, lambda v: whole - work(v) > felt),
         turn("services_cheap", "host_busy", _LOAD, _LEAST_LOAD, lambda v: work(v) >= work(v, reserved=True)),
     )
     late = {policy: show(host(False, usual, policy).emulator_waits.quantile_ns(0.99), "ns", 2)
             for policy in ("cfs", "eevdf")}  # fmt: skip
     sentences = filled(
-        "s5", load=show(usual, "%"), before=show(work(0.0), "%", 3), after=show(work(usual), "%", 3),
+        "s5", load=show(usual, "%"), before=show(whole, "%", 3), after=show(work(usual), "%", 3),
         own=show(work(usual, reserved=True), "%", 3), even=show(conditions[1].high or 0.0, "%", 2),
         kept=show(work(usual, policy="eevdf"), "%", 3), **late, leap=FACTS["overhead.leapio.cores"].text(),
     )  # fmt: skip
@@ -104,10 +114,10 @@ def s8() -> Verdict:
         turn("adds", "with_own_core", Axis("second_remedy", choices=_SECOND.choices[:-1]), "offload",
              lambda v: adds("own_core", v)),
     )  # fmt: skip
-    every = ("own_cpu", "reservation", "offload", "own_core", "cat", "mba")
-    sold = [neighbours(**dict.fromkeys(every, there)).options.vcpus_sold for there in (False, True)]
+    host = NeighbourOptions()
+    sold = [host.with_remedies(remedies).vcpus_sold for remedies in ((), NEIGHBOUR_REMEDIES)]
     sentences = filled(
-        "s8", none=show(_p99_ns(), "ns"), all=show(_p99_ns(*every), "ns"),
+        "s8", none=show(_p99_ns(), "ns"), all=show(_p99_ns(*NEIGHBOUR_REMEDIES), "ns"),
         alone=show(neighbours().quiet.p99_ns, "ns"),
         cpu=show(gain_ns("own_cpu"), "ns", 2), core=show(gain_ns("own_core"), "ns", 2),
         cat=show(gain_ns("cat"), "ns", 2), pair=show(gain_ns("own_cpu", "cat"), "ns", 2),
