@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from virtlab import lessons as lessons
     from virtlab import machine as machine
     from virtlab import memory as memory
+    from virtlab import offload as offload
     from virtlab import paths as paths
     from virtlab import virtio as virtio
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "cloud", "cpu", "evidence", "labs", "lessons", "machine", "memory", "paths", "virtio"]
+__all__ = [
+    "__version__", "cloud", "cpu", "evidence", "labs", "lessons", "machine", "memory", "offload", "paths", "virtio",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
