@@ -32,6 +32,7 @@ from virtlab.figures.tax import KINDS
 from virtlab.figures.walk_map import shade as walk_map_shade
 from virtlab.memory.pages import smaller
 from virtlab.memory.reach import miss_share
+from virtlab.offload import SCHEDULERS
 
 borrowed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture],
                     max_examples=60 if have_numba() else 15)  # fmt: skip
@@ -463,6 +464,25 @@ def balance(lab, setting):
     assert picture._through.get_width() == near(result.bound_packets_per_s / result.even_packets_per_s)
     assert picture._most.get_visible() == (result.elephant_share * setting.irq_cores >= 1 - 1e-9)
     assert show(result.bound_packets_per_s, "packets/s") in sentence
+
+
+@check_of("SliceLab")
+def slice_(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    chosen, used = result.chosen, 0.0
+    for bar, share, weight in zip(picture._bars, chosen.shares_gbit_per_s, setting.weights, strict=False):
+        used += bar.get_height() * weight
+        assert bar.get_height() * weight * sum(chosen.shares_gbit_per_s) == near(
+            share * sum(b.get_height() * w for b, w in zip(picture._bars, setting.weights, strict=False)), abs=1e-9)
+    assert used > 0 and sum(bar.get_visible() for bar in picture._bars) == setting.slice_vfs
+    assert picture._water.get_visible() == (sum(setting.demands) > setting.link_gbit_per_s * (1 + 1e-9))
+    if setting.slice_scheduler in ("drr", "sfq"):  # no vessel stands above the water, and those below it are full
+        water = picture._water.get_ydata()[0] if picture._water.get_visible() else 1
+        assert max(bar.get_height() for bar in picture._bars[: setting.slice_vfs]) <= water * (1 + 1e-9)
+    ended = [text.get_visible() for text in picture._ends]
+    assert ended == [result.each[s].starved for s in SCHEDULERS]
+    assert ("without end" in sentence) == chosen.starved
+    assert show(chosen.shares_gbit_per_s[0], "Gb/s") in sentence and show(chosen.shares_gbit_per_s[0], "Gb/s") in alt(lab)
 
 
 @check_of("TaxLab")

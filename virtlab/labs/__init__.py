@@ -38,6 +38,7 @@ _WHERE = {
     "HaltLab": "halt",
     "NeighbourLab": "neighbour",
     "ScheduleLab": "schedule",
+    "SliceLab": "slices",
     "LockLab": "lock",
     "JitterLab": "jitter",
 }

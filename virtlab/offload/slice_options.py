@@ -23,7 +23,7 @@ class SliceOptions(Parameters):
     vf_weight: int = parameter(FACTS["slice.weight"], ge=1, le=16)
     slice_scheduler: SliceScheduler = parameter(FACTS["slice.scheduler"], default="drr")
     greedy_gbit_per_s: float = parameter(FACTS["slice.greedy.demand"], ge=0.1, le=800, log=True)
-    cap_gbit_per_s: float | None = parameter(FACTS["slice.cap"], ge=0.1, le=800, log=True, follows="link_gbit_per_s")
+    cap_gbit_per_s: float = parameter(FACTS["slice.cap"], ge=0.1, le=800, log=True)
     small_frame_bytes: int = parameter(FACTS["slice.small.frame"], ge=64, le=9018, log=True)
     heavy_frame_bytes: int = parameter(FACTS["ethernet.frame.typical"], ge=64, le=9018, log=True)
     greedy_frame_bytes: int = parameter(FACTS["ethernet.frame.jumbo"], ge=64, le=9018, log=True)
@@ -35,8 +35,7 @@ class SliceOptions(Parameters):
     @property
     def demands(self) -> tuple[float, ...]:
         """What each VF would send, Gb/s; what a cap forbids is not asked for."""
-        cap = self.link_gbit_per_s if self.cap_gbit_per_s is None else self.cap_gbit_per_s
-        return (self.small_gbit_per_s, *[min(self.greedy_gbit_per_s, cap)] * (self.slice_vfs - 1))
+        return (self.small_gbit_per_s, *[min(self.greedy_gbit_per_s, self.cap_gbit_per_s)] * (self.slice_vfs - 1))
 
     @property
     def weights(self) -> tuple[int, ...]:

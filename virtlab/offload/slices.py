@@ -133,8 +133,8 @@ def _run(o: SliceOptions) -> tuple[tuple[float, ...], float, float, int]:
     n, link = o.slice_vfs, o.link_gbit_per_s
     wire = np.array(o.wire_bytes, np.int64)
     gap = wire * link / np.array(o.demands)
-    cap = min(o.cap_gbit_per_s or link, link)
-    limits = o.parts if o.slice_scheduler == "bucket" else (0.0, *[cap if cap < link else 0.0] * (n - 1))
+    cap = o.cap_gbit_per_s if o.cap_gbit_per_s < min(link, o.greedy_gbit_per_s) else 0.0
+    limits = o.parts if o.slice_scheduler == "bucket" else (0.0, *[cap] * (n - 1))
     rate = np.array(limits) / link
     depth = float(o.bucket_bytes)
     # As in the long run: the bucket of a VF that asks for more than its rate is empty, another one is full.
