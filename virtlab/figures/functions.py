@@ -102,7 +102,7 @@ class FunctionPicture(Picture[FunctionResult]):
         dress(chart, look, x=words("function_lab.busy"), grid="both")
         text(725, 28, words("function_lab.wait"), SIZE["title"])
         self._limit = text(725, 62, "", SIZE["note"], color=look.faint)
-        chart.set(xscale="log", yscale="log", xlim=(1, 4096), ylim=(_WAIT_LOW, _WAIT_HIGH))
+        chart.set(xscale="log", yscale="log", xlim=(1, 4096), ylim=(_WAIT_LOW / 3, _WAIT_HIGH))
         chart.set_xticks([1, 16, 256, 4096], ["1", "16", "256", "4,096"])
         chart.set_yticks([1, 1e3, 1e6, _NEVER], ["1 ns", "1 µs", "1 ms", str(words("function_lab.never"))])
         chart.minorticks_off()
@@ -125,7 +125,7 @@ class FunctionPicture(Picture[FunctionResult]):
             bar.set_width(max(_x(share) - _LEFT, 1))
             bar.set_visible(share > 0)
             self._shares[row].set_text(_share(share))
-            self._most[row].set_text(number(most[row], 7) if math.isfinite(most[row]) else words("function_lab.any"))
+            self._most[row].set_text(_most(most[row]))
             self._ghosts[row].set_visible(kept is not None)
             if kept is not None:
                 self._ghosts[row].set_xdata([_x(kept.shares[row])] * 2)
@@ -138,7 +138,7 @@ class FunctionPicture(Picture[FunctionResult]):
         self._groups.set_text(say(f"function_lab.{group}", groups=number(result.functions.groups, 5),
                                   buses=number(result.functions.buses, 5)))  # fmt: skip
         self._limit.set_text(say("function_lab.saturated", vfs=number(result.saturated)))
-        self._wall.set_data([result.saturated] * 2, [_WAIT_LOW, _WAIT_HIGH])
+        self._wall.set_data([result.saturated] * 2, [_WAIT_LOW / 3, _WAIT_HIGH])
         self._wall.set_visible(1 <= result.saturated <= BUSY[-1])
         self._curve.set_data(BUSY, _inside(result.waits_ns))
         self._dot.set_data(*_point(result))
@@ -158,9 +158,17 @@ def _x(share: float) -> float:
 def _share(share: float) -> str:
     if math.isinf(share):
         return str(words("function_lab.none"))
+    if 0 < share < 1e-5:
+        return str(words("function_lab.little"))
     if share >= 1e4:
         return say("function_lab.times", factor=number(share, 2))
     return show(share, "%", 2 if share < 1e-3 else 3)
+
+
+def _most(vfs: float) -> str:
+    if math.isinf(vfs):
+        return str(words("function_lab.any"))
+    return number(vfs, 7) if vfs < 1e6 else str(words("function_lab.many"))
 
 
 def _inside(waits_ns: NDArray[np.float64]) -> NDArray[np.float64]:

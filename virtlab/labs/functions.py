@@ -21,8 +21,8 @@ _OF_THE_CARD = ("vf_packets_per_s", "connection_packets", "card_cores")
 class FunctionSetting(Parameters):
     """How many VFs, what each takes, and what it sends when it is busy."""
 
-    vfs: int = same(FunctionOptions, "vfs")
     vectors: int = same(FunctionOptions, "vectors")
+    vfs: int = same(FunctionOptions, "vfs")
     memory_bytes: int = same(FunctionOptions, "memory_bytes", ge=1 << 26, le=1 << 41)
     vf_bar_bytes: int = same(FunctionOptions, "vf_bar_bytes", ge=_LEAST_BAR)
     queue_pairs: int = same(FunctionOptions, "queue_pairs")

@@ -204,7 +204,7 @@ def functions(options: FunctionOptions | None = None, /, **changes: Any) -> Func
         _use("interrupts", o.vfs, o.vectors, _REMAP_ENTRIES, "1", "vtd.remap.entries"),
         _use("memory", o.vfs, pinned + tables, o.host_memory_bytes, "B", "host.memory"),
     )
-    groups = o.vfs + 1 if o.acs else 1
+    groups = o.vfs + 1 if o.acs else int(FACTS["iommu.groups.plain"].value)
     return Functions(o, uses, used_buses, per_bus, o.vfs * pinned, o.vfs * tables, groups)
 
 
