@@ -33,11 +33,12 @@ _QUEUES, _VECTORS = 2, 1  # that the physical function gives to a VF: an admin q
 class SriovRecord(Shown):
     """What was read and counted. Routing IDs as numbers; sizes in B; counts of functions include the physical one.
 
-    ``pages``: supported page sizes, bit n for 4 KiB << n. ``answered``: routing IDs with all VFs enabled; ``found_tables``: VFs whose MSI-X table lay where its place in the
-    aperture says, and ``outside``: whether one lay behind the last. ``beyond`` and ``without_ari``: functions that
-    answer after NumVFs was set to one more than TotalVFs, and with ARI forwarding of the port off; ``beyond`` is -1
-    where QEMU ended. ``kept_number``: what NumVFs then read. ``status_before`` and ``status_after``: of VF 1, before
-    and after the physical function gave it queues; -1 where the device has no such register.
+    ``pages``: supported page sizes, bit n for 4 KiB << n. ``answered``: routing IDs with all VFs enabled;
+    ``found_tables``: VFs whose MSI-X table lay where its place in the aperture says, and ``outside``: whether one lay
+    behind the last. ``beyond`` and ``without_ari``: functions that answer after NumVFs was set to one more than
+    TotalVFs, and with ARI forwarding of the port off; ``beyond`` is -1 where QEMU ended. ``kept_number``: what NumVFs
+    then read. ``status_before`` and ``status_after``: of VF 1, before and after the physical function gave it queues;
+    -1 where the device has no such register.
     """
 
     witness: Witness
@@ -143,8 +144,8 @@ def _ask(device: Device, vfs: int) -> dict[str, Any]:
         c = card.capability
         seen: dict[str, Any] = {
             "total_vfs": c.total_vfs, "initial_vfs": c.initial_vfs, "vf_offset": c.vf_offset, "vf_stride": c.vf_stride,
-            "vf_device": c.vf_device, "vf_bytes": sum(c.bars.values()), "pages": c.pages, "ari": c.ari, "acs_of_port": c.acs_of_port,
-            "at_first": len(card.answering()),
+            "vf_device": c.vf_device, "vf_bytes": sum(c.bars.values()), "pages": c.pages, "ari": c.ari,
+            "acs_of_port": c.acs_of_port, "at_first": len(card.answering()),
         }  # fmt: skip
         card.forward_ari(True)
         card.enable(c.total_vfs)
