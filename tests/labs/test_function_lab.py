@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.labs.conftest import in_light
 from tests.strategies import settings_of
+from virtlab.core.units import show
 from virtlab.figures.functions import BUSY, ROWS, _x
 from virtlab.labs import FunctionLab
 from virtlab.offload import card, functions
@@ -33,7 +34,9 @@ def test_what_is_drawn_is_the_models(lab, data):
         assert bar.get_x() + bar.get_width() == near(_x(shares[row]), abs=1.1), row
     assert picture._first.get_ydata()[0] == picture._y[min(result.most, key=result.most.get)]
     assert picture._dot.get_xdata()[0] == setting.vfs
-    assert taken.sentence() in lab.describe()
+    first = result.first
+    assert result.verdict() in lab.describe() and show(shares[first], "%") in lab.describe()
+    assert ("too many" in result.verdict()) == (setting.vfs > result.most[first])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)

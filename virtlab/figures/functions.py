@@ -63,6 +63,19 @@ class FunctionResult:
         """The row that ends first."""
         return min(self.most, key=self.most.__getitem__)
 
+    def verdict(self) -> str:
+        """Whether there is enough of everything, and what ends first, in one or two sentences."""
+        vfs, most = self.functions.options.vfs, self.most[self.first]
+        key = "enough" if vfs <= most else "too_many"
+        return say(f"function_lab.{key}", vfs=number(vfs, 5), most=number(most, 7),
+                   first=words(f"function_lab.row.{self.first}"))  # fmt: skip
+
+    def numbers(self) -> str:
+        """IOMMU groups and bus numbers."""
+        key = "groups" if self.functions.options.acs else "one_group"
+        return say(f"function_lab.{key}", groups=number(self.functions.groups, 5),
+                   buses=number(self.functions.buses, 5))  # fmt: skip
+
 
 class FunctionPicture(Picture[FunctionResult]):
     """Left: shares of each resource on a logarithmic scale. Right: the wait over the number of busy VFs."""
@@ -130,13 +143,8 @@ class FunctionPicture(Picture[FunctionResult]):
             if kept is not None:
                 self._ghosts[row].set_xdata([_x(kept.shares[row])] * 2)
         self._first.set_ydata([self._y[result.first]])
-        vfs = result.functions.options.vfs
-        key = "enough" if vfs <= most[result.first] else "too_many"
-        self._verdict.set_text(say(f"function_lab.{key}", vfs=number(vfs, 5), most=number(most[result.first], 7),
-                                   first=words(f"function_lab.row.{result.first}")))  # fmt: skip
-        group = "groups" if result.functions.options.acs else "one_group"
-        self._groups.set_text(say(f"function_lab.{group}", groups=number(result.functions.groups, 5),
-                                  buses=number(result.functions.buses, 5)))  # fmt: skip
+        self._verdict.set_text(result.verdict())
+        self._groups.set_text(result.numbers())
         self._limit.set_text(say("function_lab.saturated", vfs=number(result.saturated)))
         self._wall.set_data([result.saturated] * 2, [_WAIT_LOW / 3, _WAIT_HIGH])
         self._wall.set_visible(1 <= result.saturated <= BUSY[-1])

@@ -60,5 +60,6 @@ class FunctionLab(Lab):
     def sentence(self, setting: FunctionSetting, result: FunctionResult) -> str:
         wait = result.card.connection_wait_ns
         there = words("function_lab.no_end") if math.isinf(wait) else say("function_lab.wait_is", wait=show(wait, "ns"))
-        return say("function_lab.sentence", functions=result.functions.sentence(), vfs=number(setting.vfs, 5),
-                   saturated=number(result.saturated), card=there)  # fmt: skip
+        share = show(result.shares[result.first], "%")
+        return say("function_lab.sentence", verdict=result.verdict(), numbers=result.numbers(), share=share,
+                   vfs=number(setting.vfs, 5), saturated=number(result.saturated), card=there)  # fmt: skip
