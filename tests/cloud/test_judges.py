@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from virtlab import cloud, cpu, memory, paths
-from virtlab.cloud.judges import path
+from virtlab import cloud, cpu, evidence, memory, offload, paths
+from virtlab.cloud.judges import card, path
 from virtlab.cloud.judges.common import BATCH
 from virtlab.cloud.verdict import Axis, turn, verdict
 from virtlab.core.units import show
 from virtlab.core.words import words
 from virtlab.evidence import CLAIMS, FACTS
 
+MODELS = {"cloud": cloud, "cpu": cpu, "evidence": evidence, "memory": memory, "offload": offload, "paths": paths}
 JUDGED = [c for c in CLAIMS.values() if c.judge.startswith("virtlab.cloud.judges:")]
 VERDICTS = {c.id: c.judge_function()() for c in JUDGED}
 CONDITIONS = [(k, i) for k, v in VERDICTS.items() for i in range(len(v.conditions))]
@@ -40,8 +41,8 @@ def of(claim, statement, parameter, setting):
 
 
 def test_the_claims_of_this_part_have_a_judge():
-    of_this_part = {"S1", "S2", "S3", "S5", "S6", "S7", "S8", "S10", "S11", "S12", "S14", "S15", "S16", "S18", "S19",
-                    "S20", "S24"}  # fmt: skip
+    of_this_part = {"S1", "S2", "S3", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S15", "S16",
+                    "S18", "S19", "S20", "S24"}  # fmt: skip
     assert of_this_part <= set(VERDICTS)
 
 
@@ -104,7 +105,7 @@ def test_every_fact_of_a_verdict_is_in_the_register(claim):
 
 @pytest.mark.parametrize("call", [c for v in VERDICTS.values() for c in v.calls])
 def test_the_models_calls_run_as_they_are_printed(call):
-    assert eval(call, {"cloud": cloud, "cpu": cpu, "memory": memory, "paths": paths}) is not None
+    assert eval(call, MODELS) is not None
 
 
 @each_verdict
@@ -256,6 +257,35 @@ def test_s7_calls_the_slip_a_contradiction():
 def test_s7_needs_servers_of_fewer_than_ten_cores():
     c = [c for c in VERDICTS["S7"].conditions if c.parameter == "cores" and c.low is not None][0]
     assert (c.low, c.high) == (1, 9)
+
+
+def test_s9_each_of_the_two_cards_is_named_after_one_of_the_two_parts():
+    assert of("S9", "fpga", "built", "makers").choices == ("accelnet",)
+    assert of("S9", "asic", "built", "makers").choices == ("nitro",)
+
+
+def test_s13_a_quarter_of_64_cores_is_16_core_seconds_a_second():
+    c = of("S13", "quarter", "packets_per_s", "vhost_8")
+    bill = paths.LADDER["vhost-net"].cpu(direction="rx", kick_batch=8, interrupt_batch=8)
+    rate = 16e9 / bill.host_ns_per_packet
+    assert (c.start, c.low, c.high) == pytest.approx((rate, 0.8 * rate, 1.2 * rate), rel=1e-9)
+
+
+def test_s13_counted_with_the_guests_the_card_does_not_bring_it_below_5_per_cent():
+    assert of("S13", "below_5", "cpu_scope", "card_quarter").choices == ("host",)
+
+
+def test_s13_with_the_guests_counted_the_limit_is_3_2_core_seconds_a_second():
+    """5 % of 64 cores are 3.2 seconds of CPU a second, all of them the guests'."""
+    bill = paths.LADDER["card"].cpu(direction="rx", kick_batch=8, interrupt_batch=8, posted=True)
+    limit = of("S13", "below_5", "packets_per_s", "card_with_guest").high
+    assert limit == pytest.approx(3.2e9 / bill.guest_ns_per_packet, rel=1e-9)
+
+
+@pytest.mark.parametrize(("rate", "cores"), [(0, 0), (1, 1), (4.4e6, 1), (4.6e6, 2)])
+def test_s13_a_polling_core_counts_whole(rate, cores):
+    """A core at batch 8 carries 4.51 million packets a second; without a packet no core need be set aside."""
+    assert card.network_share(rate, "vhost-user") == pytest.approx(cores / 64)
 
 
 def test_s10_three_switches_end_at_two_packets_a_kick():

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.machine.leftovers import alive
+from tests.machine.leftovers import alive, children
 from virtlab.machine import look
 from virtlab.machine.guest import DISK, Guest, Kernel, boot_guest, find_kernel
 from virtlab.machine.guest.initramfs import busybox
@@ -40,8 +40,7 @@ mark served
 
 def held():
     """What a guest must give back: open files, children, and temporary folders."""
-    children = "".join(task.joinpath("children").read_text() for task in Path("/proc/self/task").iterdir())
-    return sorted(os.listdir("/proc/self/fd")), children, os.listdir(tempfile.gettempdir())
+    return sorted(os.listdir("/proc/self/fd")), sorted(children()), os.listdir(tempfile.gettempdir())
 
 
 @pytest.fixture(scope="module", autouse=True)

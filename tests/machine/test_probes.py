@@ -5,10 +5,10 @@ import platform
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
+from tests.machine.leftovers import children
 from virtlab.core.parameter import ParameterError
 from virtlab.core.words import words
 from virtlab.machine import Facts, Quantity, measure, recorded, sampling
@@ -23,8 +23,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 def held():
     """What a measurement must give back: open files, children, threads, and the CPUs that the program may use."""
-    children = "".join(task.joinpath("children").read_text() for task in Path("/proc/self/task").iterdir())
-    return sorted(os.listdir("/proc/self/fd")), children, threading.active_count(), os.sched_getaffinity(0)
+    return sorted(os.listdir("/proc/self/fd")), sorted(children()), threading.active_count(), os.sched_getaffinity(0)
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,7 @@ _WHERE = {
     "SliceLab": "slices",
     "LockLab": "lock",
     "JitterLab": "jitter",
+    "FunctionLab": "functions",
 }
 __all__ = list(_WHERE)
 

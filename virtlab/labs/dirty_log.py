@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -22,14 +22,14 @@ class DirtyLogSetting(Parameters):
 
     write_rate_per_s: float = parameter(FACTS["dirty.write_rate"], ge=1e3, le=1e7, log=True)
     dirty_log: Log = parameter(FACTS["dirty.log"], default="pml")  # "log" is taken: every widget has one
-    split: Split = parameter(FACTS["dirty.split"], default="clear")
-    clear_s: float = parameter(FACTS["dirty.clear"], ge=0.001, le=1000, log=True)
-    memory_bytes: int = parameter(FACTS["migration.memory"], ge=1 << 30, le=1 << 40, log=True)
+    split: Split = same(DirtyOptions, "split")
+    clear_s: float = same(DirtyOptions, "clear_s", le=1000)
+    memory_bytes: int = same(DirtyOptions, "memory_bytes", ge=1 << 30, le=1 << 40)
     hot_share: float = parameter(FACTS["lab.dirty.hot_share"], ge=0.0001, le=1, log=True)
     writes: Writes = parameter(FACTS["lab.dirty.writes"], default="random")
     page: Literal["4K", "2M"] = parameter(FACTS["migration.page"], default="2M")
-    dirty_ring_entries: int = parameter(FACTS["dirty.ring.entries"], ge=1024, le=65_536, log=True)
-    tlb_entries: int = parameter(FACTS["cpu.skx.tlb.l2"], ge=16, le=16_384, log=True)
+    dirty_ring_entries: int = same(DirtyOptions, "dirty_ring_entries")
+    tlb_entries: int = same(DirtyOptions, "tlb_entries")
 
     def options(self) -> DirtyOptions:
         """The options of the model; with the dirty ring there is no split at a CLEAR in QEMU, so it is at the start."""

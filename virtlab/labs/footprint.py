@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
 from virtlab.figures.footprint import HUGE, PAGES, SMALL, FootprintPicture, FootprintResult
 from virtlab.labs.base import Lab
 from virtlab.memory import Footprint, footprint
+from virtlab.memory.footprint import FootprintOptions
 
 
 class FootprintSetting(Parameters):
     """A guest's memory, how much of it is touched, and the huge pages that stand against 4 KiB."""
 
-    memory_bytes: int = parameter(FACTS["footprint.memory"], ge=1 << 20, le=1 << 46, log=True)
-    touched_share: float = parameter(FACTS["footprint.touched"], ge=0, le=1, step=0.01)
+    memory_bytes: int = same(FootprintOptions, "memory_bytes")
+    touched_share: float = same(FootprintOptions, "touched_share", step=0.01)
     huge_page: Literal["2M", "1G"] = parameter(FACTS["reach.huge_page"], default="2M")
-    hugetlb: bool = parameter(FACTS["footprint.hugetlb"], default=False)
-    hvo: bool = parameter(FACTS["footprint.hvo"], default=False)
-    ept_violation_ns: float = parameter(FACTS["mmu.first_touch"], ge=500, le=100_000)
-    copy_gbyte_per_s: float = parameter(FACTS["host.copy"], ge=0.5, le=200)
+    hugetlb: bool = same(FootprintOptions, "hugetlb")
+    hvo: bool = same(FootprintOptions, "hvo")
+    ept_violation_ns: float = same(FootprintOptions, "ept_violation_ns")
+    copy_gbyte_per_s: float = same(FootprintOptions, "copy_gbyte_per_s")
 
     def options(self) -> dict[str, Any]:
         """What the footprint takes, without the pages."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -30,12 +30,12 @@ class HugePageSetting(Parameters):
     """A program, its CPU, and where data and tables lie."""
 
     working_set_bytes: int = parameter(FACTS["reach.working_set"], ge=1 << 16, le=1 << 40, log=True)
-    pattern: Pattern = parameter(FACTS["trace.pattern"], default="uniform")
-    accesses_per_instruction: float = parameter(FACTS["mem.accesses_per_instruction"], ge=0.0001, le=1, log=True)
-    cpu: CpuName = parameter(FACTS["mem.cpu"], default="cascade-lake")
-    data_node: Node = parameter(FACTS["mem.node"], default="local")
-    guest_table_node: Node = parameter(FACTS["mem.node"], default="local")
-    host_table_node: Node = parameter(FACTS["mem.node"], default="local")
+    pattern: Pattern = same(Workload, "pattern")
+    accesses_per_instruction: float = same(Workload, "accesses_per_instruction")
+    cpu: CpuName = same(Workload, "cpu")
+    data_node: Node = same(Workload, "data_node")
+    guest_table_node: Node = same(Workload, "guest_table_node")
+    host_table_node: Node = same(Workload, "host_table_node")
 
     def workload(self) -> Workload:
         """The program, with 4 KiB pages on both sides."""

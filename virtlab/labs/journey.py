@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -22,9 +22,9 @@ class JourneySetting(Parameters):
     """Which path, which way, and whether it is tuned."""
 
     path: PathId = parameter(FACTS["lab.path"], default="vhost-net")
-    direction: Literal["tx", "rx"] = parameter(FACTS["path.direction"], default="tx")
+    direction: Literal["tx", "rx"] = same(PathOptions, "direction")
     tuning: Literal["untuned", "tuned"] = parameter(FACTS["lab.tuning"], default="untuned")
-    frame_bytes: int = parameter(FACTS["ethernet.frame.typical"], ge=64, le=65_550, log=True)
+    frame_bytes: int = same(PathOptions, "frame_bytes")
 
     def options(self) -> PathOptions:
         """The options of the path under this setting."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Literal
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -26,15 +26,15 @@ INTERRUPTS: dict[str, dict[str, bool]] = {
 class LadderSetting(Parameters):
     """One setting for all seven paths."""
 
-    direction: Literal["tx", "rx"] = parameter(FACTS["path.direction"], default="tx")
+    direction: Literal["tx", "rx"] = same(PathOptions, "direction")
     batch: int = parameter(FACTS["virtio.batch.none"], ge=1, le=64, log=True)
-    frame_bytes: int = parameter(FACTS["ethernet.frame.typical"], ge=64, le=65_550, log=True)
+    frame_bytes: int = same(PathOptions, "frame_bytes")
     interrupts: Interrupts = parameter(FACTS["lab.interrupts"], default="apicv")
-    guest_poll: bool = parameter(FACTS["guest.poll.default"], default=False)
-    busy_poll: bool = parameter(FACTS["vhost.busyloop.default"], default=False)
-    context_switch_ns: float = parameter(FACTS["host.context_switch"], ge=500, le=5_000)
-    copy_gbyte_per_s: float = parameter(FACTS["host.copy"], ge=5, le=50)
-    guest_stack_ns: float = parameter(FACTS["guest.stack"], ge=100, le=5_000)
+    guest_poll: bool = same(PathOptions, "guest_poll")
+    busy_poll: bool = same(PathOptions, "busy_poll")
+    context_switch_ns: float = same(Costs, "context_switch_ns", ge=500, le=5_000)
+    copy_gbyte_per_s: float = same(Costs, "copy_gbyte_per_s", ge=5, le=50)
+    guest_stack_ns: float = same(Costs, "guest_stack_ns", ge=100, le=5_000)
     exit_costs: CostSet = parameter(FACTS["lab.exit_costs"], default="qemu-2012")
 
     def options(self, **more: object) -> PathOptions:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from virtlab.core.jit import have_numba
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -24,14 +24,14 @@ class LoadSetting(Parameters):
     """A path, a packet rate, and who else is on the machine."""
 
     path: PathId = parameter(FACTS["lab.path"], default="vhost-net")
-    rate_packets_per_s: float = parameter(FACTS["load.rate"], ge=1_000, le=20e6, log=True)
+    rate_packets_per_s: float = same(Load, "rate_packets_per_s", ge=1_000, le=20e6)
     batch: int = parameter(FACTS["virtio.batch.none"], ge=1, le=64, log=True)
-    neighbour_share: float = parameter(FACTS["load.neighbour"], ge=0, le=0.9, step=0.05)
+    neighbour_share: float = same(Load, "neighbour_share", step=0.05)
     direction: Literal["tx", "rx"] = parameter(FACTS["lab.load_direction"], default="rx")
-    frame_bytes: int = parameter(FACTS["ethernet.frame.typical"], ge=64, le=65_550, log=True)
+    frame_bytes: int = same(PathOptions, "frame_bytes")
     interrupts: Interrupts = parameter(FACTS["lab.interrupts"], default="apicv")
-    interrupt_delay_ns: float = parameter(FACTS["load.interrupt_delay"], ge=0, le=1_000_000)
-    service_cv: float = parameter(FACTS["load.service_cv"], ge=0, le=3, step=0.1)
+    interrupt_delay_ns: float = same(Load, "interrupt_delay_ns")
+    service_cv: float = same(Load, "service_cv", step=0.1)
 
     def options(self) -> PathOptions:
         """The options of the path under this setting."""

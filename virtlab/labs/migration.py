@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -23,14 +23,14 @@ Page = Literal["4K", "2M"]
 class MigrationSetting(Parameters):
     """A VM, how it writes, its device, and the network that it is to be moved over."""
 
-    dirty_gbit_per_s: float = parameter(FACTS["migration.dirty"], ge=0, le=40, step=0.5)
+    dirty_gbit_per_s: float = same(MigrationOptions, "dirty_gbit_per_s", le=40, step=0.5)
     hot_share: float = parameter(FACTS["lab.migration.hot_share"], ge=0.0001, le=1, log=True)
-    device: Device = parameter(FACTS["migration.device"], default="virtio")
-    downtime_ms: float = parameter(FACTS["migration.downtime"], ge=1, le=100_000, log=True)
-    memory_bytes: int = parameter(FACTS["migration.memory"], ge=1 << 30, le=1 << 40, log=True)
-    bandwidth_gbit_per_s: float = parameter(FACTS["migration.bandwidth"], ge=0.1, le=100, log=True)
-    writes: Writes = parameter(FACTS["migration.writes"], default="sweep")
-    auto_converge: bool = parameter(FACTS["migration.auto_converge.default"], default=False)
+    device: Device = same(MigrationOptions, "device")
+    downtime_ms: float = same(MigrationOptions, "downtime_ms", le=100_000)
+    memory_bytes: int = same(MigrationOptions, "memory_bytes", ge=1 << 30, le=1 << 40)
+    bandwidth_gbit_per_s: float = same(MigrationOptions, "bandwidth_gbit_per_s", ge=0.1, le=100)
+    writes: Writes = same(MigrationOptions, "writes")
+    auto_converge: bool = same(MigrationOptions, "auto_converge")
     dirty_log: Log = parameter(FACTS["dirty.log"], default="pml")  # "log" is taken: every widget has one
     page: Page = parameter(FACTS["migration.page"], default="2M")
 

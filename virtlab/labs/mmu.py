@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, same
 from virtlab.core.units import show
 from virtlab.core.words import say
-from virtlab.evidence import FACTS
 from virtlab.figures.mmu import RATES, TECHNIQUES, MmuPicture, MmuResult
 from virtlab.labs.base import Lab
 from virtlab.memory.mmu import MmuOptions, Technique, break_even_updates_per_s, mmu
@@ -19,21 +18,21 @@ from virtlab.memory.mmu import MmuOptions, Technique, break_even_updates_per_s, 
 class MmuSetting(Parameters):
     """What happens each second, and which help the hardware gives."""
 
-    page_table_updates_per_s: float = parameter(FACTS["mmu.rate.updates"], ge=10, le=10_000_000, log=True)
-    parallel_faults: bool = parameter(FACTS["mmu.parallel_faults"], default=True)
-    accessed_dirty_bits: bool = parameter(FACTS["mmu.ad_bits"], default=True)
-    tagged_tlb: bool = parameter(FACTS["mmu.tagged"], default=True)
-    tlb_misses_per_s: float = parameter(FACTS["mmu.rate.misses"], ge=1, le=100_000_000, log=True)
-    vcpus: int = parameter(FACTS["mmu.vcpus"], ge=1, le=512, log=True, unit="1")
-    first_touches_per_s: float = parameter(FACTS["mmu.rate.touches"], ge=1, le=1_000_000, log=True)
-    guest_faults_per_s: float = parameter(FACTS["mmu.rate.faults"], ge=1, le=1_000_000, log=True)
-    cr3_loads_per_s: float = parameter(FACTS["mmu.rate.cr3"], ge=1, le=1_000_000, log=True)
-    exits_per_s: float = parameter(FACTS["mmu.rate.exits"], ge=1, le=1_000_000, log=True)
-    aged_pages_per_s: float = parameter(FACTS["mmu.rate.aged"], ge=1, le=1_000_000, log=True)
-    updates_that_exit: float = parameter(FACTS["mmu.updates_that_exit"], ge=0, le=1)
-    walk_native_cycles: float = parameter(FACTS["walk.cycles.native"], ge=5, le=2_000)
-    walk_nested_cycles: float = parameter(FACTS["walk.cycles.nested"], ge=5, le=5_000)
-    exit_kernel_cycles: float = parameter(FACTS["exit.m01.pio.ioeventfd"], ge=300, le=20_000)
+    page_table_updates_per_s: float = same(MmuOptions, "page_table_updates_per_s", ge=10)
+    parallel_faults: bool = same(MmuOptions, "parallel_faults")
+    accessed_dirty_bits: bool = same(MmuOptions, "accessed_dirty_bits")
+    tagged_tlb: bool = same(MmuOptions, "tagged_tlb")
+    tlb_misses_per_s: float = same(MmuOptions, "tlb_misses_per_s")
+    vcpus: int = same(MmuOptions, "vcpus")
+    first_touches_per_s: float = same(MmuOptions, "first_touches_per_s")
+    guest_faults_per_s: float = same(MmuOptions, "guest_faults_per_s")
+    cr3_loads_per_s: float = same(MmuOptions, "cr3_loads_per_s")
+    exits_per_s: float = same(MmuOptions, "exits_per_s")
+    aged_pages_per_s: float = same(MmuOptions, "aged_pages_per_s")
+    updates_that_exit: float = same(MmuOptions, "updates_that_exit")
+    walk_native_cycles: float = same(MmuOptions, "walk_native_cycles")
+    walk_nested_cycles: float = same(MmuOptions, "walk_nested_cycles")
+    exit_kernel_cycles: float = same(MmuOptions, "exit_kernel_cycles")
 
     def options(self, technique: Technique, **more: Any) -> MmuOptions:
         """The options of one technique under this setting."""

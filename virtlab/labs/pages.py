@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import get_args
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -28,7 +28,7 @@ class PagesSetting(Parameters):
 
     nested_paging: bool = parameter(FACTS["reach.machine.nested"], default=False)
     host_page: PageSize = parameter(FACTS["walk.page"], default="2M")
-    accesses_per_instruction: float = parameter(FACTS["mem.accesses_per_instruction"], ge=0.0001, le=1, log=True)
+    accesses_per_instruction: float = same(Workload, "accesses_per_instruction")
 
 
 def gather_ns(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -12,7 +12,7 @@ from virtlab.figures.programs import ProgramsPicture, ProgramsResult
 from virtlab.labs.base import Lab
 from virtlab.memory import PROGRAMS, program
 from virtlab.memory.pages import PageSize
-from virtlab.memory.slowdown import Node
+from virtlab.memory.slowdown import Node, Workload
 
 SMALL = {name: FACTS[f"mem.sagepte.{name}.4k"].value for name in PROGRAMS}
 HUGE = {name: FACTS[f"mem.sagepte.{name}.thp"].value for name in PROGRAMS}
@@ -23,8 +23,8 @@ class ProgramsSetting(Parameters):
 
     guest_page: PageSize = parameter(FACTS["walk.page"], default="2M")
     host_page: PageSize = parameter(FACTS["walk.page"], default="2M")
-    guest_table_node: Node = parameter(FACTS["mem.node"], default="local")
-    host_table_node: Node = parameter(FACTS["mem.node"], default="local")
+    guest_table_node: Node = same(Workload, "guest_table_node")
+    host_table_node: Node = same(Workload, "host_table_node")
 
 
 class _Picture(ProgramsPicture):

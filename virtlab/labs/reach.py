@@ -8,16 +8,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
-from virtlab.figures.reach import HIGH_BYTES, LOW_BYTES, PAIRS, ReachPicture, ReachResult
+from virtlab.figures.reach import HIGH_BYTES, PAIRS, ReachPicture, ReachResult
 from virtlab.labs.base import Lab
 from virtlab.memory import CPUS, Tlb
 from virtlab.memory import reach as law
 from virtlab.memory.cpus import CpuName
 from virtlab.memory.pages import PageSize, smaller
+from virtlab.memory.slowdown import Workload
 
 ACCESSES = 100_000  # simulated for the marked points
 # The curves follow the laws of `virtlab.memory.reach`: a simulation of each of their points would take seconds.
@@ -28,11 +29,11 @@ class ReachSetting(Parameters):
     """A program's accesses, and the TLBs of a CPU."""
 
     pattern: law.ReachPattern = parameter(FACTS["trace.pattern"], default="uniform")
-    working_set_bytes: int = parameter(FACTS["trace.working_set"], ge=LOW_BYTES, le=HIGH_BYTES, log=True)
+    working_set_bytes: int = same(Workload, "working_set_bytes", le=HIGH_BYTES)
     replacement: law.Replacement = parameter(FACTS["tlb.replacement"], default="lru")
-    cpu: CpuName = parameter(FACTS["mem.cpu"], default="cascade-lake")
+    cpu: CpuName = same(Workload, "cpu")
     huge_page: Literal["2M", "1G"] = parameter(FACTS["reach.huge_page"], default="2M")
-    zipf_exponent: float = parameter(FACTS["trace.zipf"], ge=0, le=2)
+    zipf_exponent: float = same(Workload, "zipf_exponent")
 
     def pages(self, pair: str) -> tuple[PageSize, PageSize]:
         """The guest's and the host's page of a pair."""

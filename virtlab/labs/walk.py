@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
 from virtlab.figures.walk import WalkPicture, WalkResult
@@ -18,19 +18,19 @@ MOST_STEPS = 35  # references of the longest walk
 class WalkSetting(Parameters):
     """The tables of both sides, what is cached, and how far the walk is played."""
 
-    guest_page: PageSize = parameter(FACTS["walk.page"], default="4K")
-    host_page: PageSize = parameter(FACTS["walk.page"], default="4K")
-    guest_cache: Cached = parameter(FACTS["walk.cold"], default="none")
+    guest_page: PageSize = same(WalkOptions, "guest_page")
+    host_page: PageSize = same(WalkOptions, "host_page")
+    guest_cache: Cached = same(WalkOptions, "guest_cache")
     step: int = parameter(FACTS["walk.step"], ge=0, le=MOST_STEPS)
-    guest_levels: Levels = parameter(FACTS["walk.levels"], default=4)
-    host_levels: Levels = parameter(FACTS["walk.levels"], default=4)
-    host_cache: Cached = parameter(FACTS["walk.cold"], default="none")
-    nested_tlb_tables: bool = parameter(FACTS["walk.cold"], default=False)
-    nested_tlb_data: bool = parameter(FACTS["walk.cold"], default=False)
-    table_page: Literal["host", "4K", "2M", "1G"] = parameter(FACTS["walk.table_page"], default="host")
-    guest_paging: bool = parameter(FACTS["walk.guest_paging"], default=True)
-    nested_paging: bool = parameter(FACTS["walk.nested_paging"], default=True)
-    guest_depth: Literal[1, 2] = parameter(FACTS["walk.depth"], default=1)
+    guest_levels: Levels = same(WalkOptions, "guest_levels")
+    host_levels: Levels = same(WalkOptions, "host_levels")
+    host_cache: Cached = same(WalkOptions, "host_cache")
+    nested_tlb_tables: bool = same(WalkOptions, "nested_tlb_tables")
+    nested_tlb_data: bool = same(WalkOptions, "nested_tlb_data")
+    table_page: Literal["host", "4K", "2M", "1G"] = same(WalkOptions, "table_page")
+    guest_paging: bool = same(WalkOptions, "guest_paging")
+    nested_paging: bool = same(WalkOptions, "nested_paging")
+    guest_depth: Literal[1, 2] = same(WalkOptions, "guest_depth")
 
     def options(self) -> WalkOptions:
         """The options of the walk under this setting; bare metal has no guest to nest."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
@@ -14,7 +14,7 @@ from virtlab.figures.walk_cost import LEVELS, NAMED, Bill, Published, Row, WalkC
 from virtlab.labs.base import Lab
 from virtlab.memory.cpus import CPUS, CpuName
 from virtlab.memory.pages import PageSize
-from virtlab.memory.slowdown import Node, Pattern, Reads, Side, WalkCachesChoice, slowdown
+from virtlab.memory.slowdown import Node, Pattern, Reads, Side, WalkCachesChoice, Workload, slowdown
 
 _GIB = 1 << 30
 _WORDS = 2  # an update of GUPS touches two far-apart words
@@ -24,17 +24,17 @@ class WalkCostSetting(Parameters):
     """A working set and how it is touched; pages, tables and CPU. The first is that of a published run."""
 
     working_set_bytes: int = parameter(FACTS["walk.bill.working_set"], ge=1 << 20, le=1 << 40, log=True)
-    pattern: Pattern = parameter(FACTS["trace.pattern"], default="uniform")
-    guest_page: PageSize = parameter(FACTS["walk.page"], default="4K")
-    host_page: PageSize = parameter(FACTS["walk.page"], default="4K")
-    cpu: CpuName = parameter(FACTS["mem.cpu"], default="cascade-lake")
-    nested_walk_caches: WalkCachesChoice = parameter(FACTS["mem.nested_walk_caches"], default="cpu")
-    guest_levels: Literal[4, 5] = parameter(FACTS["walk.levels"], default=4)
-    host_levels: Literal[4, 5] = parameter(FACTS["walk.levels"], default=4)
-    guest_table_node: Node = parameter(FACTS["mem.node"], default="local")
-    host_table_node: Node = parameter(FACTS["mem.node"], default="local")
-    zipf_exponent: float = parameter(FACTS["trace.zipf"], ge=0, le=2)
-    stride_bytes: int = parameter(FACTS["trace.stride"], ge=8, le=1 << 30, log=True)
+    pattern: Pattern = same(Workload, "pattern")
+    guest_page: PageSize = same(Workload, "guest_page")
+    host_page: PageSize = same(Workload, "host_page")
+    cpu: CpuName = same(Workload, "cpu")
+    nested_walk_caches: WalkCachesChoice = same(Workload, "nested_walk_caches")
+    guest_levels: Literal[4, 5] = same(Workload, "guest_levels")
+    host_levels: Literal[4, 5] = same(Workload, "host_levels")
+    guest_table_node: Node = same(Workload, "guest_table_node")
+    host_table_node: Node = same(Workload, "host_table_node")
+    zipf_exponent: float = same(Workload, "zipf_exponent")
+    stride_bytes: int = same(Workload, "stride_bytes")
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, same
 from virtlab.core.words import say, words
-from virtlab.evidence import FACTS
 from virtlab.figures.walk_map import LEVELS, Key, WalkMapPicture, WalkMapResult
 from virtlab.labs.base import Lab
 from virtlab.memory.pages import PAGES, PageSize
@@ -17,14 +16,14 @@ from virtlab.memory.walk import Cached, Levels, Walk, WalkOptions, walk
 class WalkMapSetting(Parameters):
     """What is cached, and which cell is marked."""
 
-    guest_cache: Cached = parameter(FACTS["walk.cold"], default="none")
-    host_cache: Cached = parameter(FACTS["walk.cold"], default="none")
-    nested_tlb_tables: bool = parameter(FACTS["walk.cold"], default=False)
-    nested_tlb_data: bool = parameter(FACTS["walk.cold"], default=False)
-    guest_levels: Levels = parameter(FACTS["walk.levels"], default=4)
-    guest_page: PageSize = parameter(FACTS["walk.page"], default="4K")
-    host_levels: Levels = parameter(FACTS["walk.levels"], default=4)
-    host_page: PageSize = parameter(FACTS["walk.page"], default="4K")
+    guest_cache: Cached = same(WalkOptions, "guest_cache")
+    host_cache: Cached = same(WalkOptions, "host_cache")
+    nested_tlb_tables: bool = same(WalkOptions, "nested_tlb_tables")
+    nested_tlb_data: bool = same(WalkOptions, "nested_tlb_data")
+    guest_levels: Levels = same(WalkOptions, "guest_levels")
+    guest_page: PageSize = same(WalkOptions, "guest_page")
+    host_levels: Levels = same(WalkOptions, "host_levels")
+    host_page: PageSize = same(WalkOptions, "host_page")
 
 
 @functools.lru_cache(maxsize=2048)

@@ -10,6 +10,7 @@ from virtlab.machine.presence import Found, Host, Presence, look
 if TYPE_CHECKING:
     from virtlab.machine import kvm as kvm
     from virtlab.machine.copies import measure_copies
+    from virtlab.machine.functions import SriovRecord, measure_functions, recorded_functions
     from virtlab.machine.guest import Guest, boot_guest, find_kernel
     from virtlab.machine.inner import EXPERIMENTS, InnerKvm, inner_kvm, recorded_inner_kvm
     from virtlab.machine.jitter import Gaps, Jitter, measure_jitter, recorded_jitter
@@ -50,6 +51,7 @@ _WHERE = {
     **dict.fromkeys(("measure_rivals", "recorded_rivals"), "rivals"),
     **dict.fromkeys(("measure_switches", "recorded_switches"), "switches"),
     "measure_copies": "copies", "measure_waiting": "waiting", "probe": "probing",
+    **dict.fromkeys(("SriovRecord", "measure_functions", "recorded_functions"), "functions"),
     **dict.fromkeys(("Guest", "boot_guest", "find_kernel"), "guest"),
     **dict.fromkeys(("EXPERIMENTS", "InnerKvm", "inner_kvm", "recorded_inner_kvm"), "inner"),
     **dict.fromkeys(("VirtioBlk", "ide_read", "register_accesses"), "qemu.disks"),
@@ -62,12 +64,12 @@ _WHERE = {
 
 __all__ = [
     "EXPERIMENTS", "PROBE_NAMES", "SCENES", "Available", "BlkBackend", "Facts", "Found", "Gaps", "Guest", "Host",
-    "InnerKvm", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen", "Timeline", "VhostBlk",
-    "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel", "ide_read", "in_thread", "inner_kvm", "kvm",
-    "look", "measure", "measure_copies", "measure_jitter", "measure_pages", "measure_rivals", "measure_switches",
-    "measure_waiting", "probe", "recorded", "recorded_copies", "recorded_inner_kvm", "recorded_jitter",
-    "recorded_pages", "recorded_rivals", "recorded_switches", "recorded_waiting", "register_accesses", "see",
-    "timeline",
+    "InnerKvm", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen", "SriovRecord", "Timeline",
+    "VhostBlk", "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel", "ide_read", "in_thread",
+    "inner_kvm", "kvm", "look", "measure", "measure_copies", "measure_functions", "measure_jitter", "measure_pages",
+    "measure_rivals", "measure_switches", "measure_waiting", "probe", "recorded", "recorded_copies",
+    "recorded_functions", "recorded_inner_kvm", "recorded_jitter", "recorded_pages", "recorded_rivals",
+    "recorded_switches", "recorded_waiting", "register_accesses", "see", "timeline",
 ]  # fmt: skip
 
 

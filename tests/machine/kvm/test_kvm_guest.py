@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine.leftovers import children
 from virtlab.core.parameter import ParameterError
 from virtlab.core.words import words
 from virtlab.machine.kvm import PROGRAMS, Stuck, TinyGuest, abi
@@ -27,10 +28,8 @@ def held():
     files = [os.path.basename(link) for link in map(_target, os.listdir("/proc/self/fd")) if link]
     maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
     guests = sum("kvm" in fields[-1] or _size(fields[0]) == MEMORY_BYTES and "s" in fields[1] for fields in maps)
-    tasks = list(Path("/proc/self/task").iterdir())
-    children = "".join((task / "children").read_text() for task in tasks)
     timers = Path("/proc/self/timers")  # not in every kernel
-    return (sorted(files), guests, timers.exists() and timers.read_text(), children,
+    return (sorted(files), guests, timers.exists() and timers.read_text(), sorted(children()),
             signal.pthread_sigmask(signal.SIG_BLOCK, ()), threading.active_count())
 
 
@@ -247,8 +246,7 @@ def test_a_python_that_is_killed_in_a_run_is_gone_at_once(name, arguments):
     number = getattr(signal, name)  # Windows, where this is skipped, has not all of them
     with started(*arguments) as process:
         time.sleep(0.05)
-        tasks = Path(f"/proc/{process.pid}/task").iterdir()
-        assert not "".join((task / "children").read_text() for task in tasks), "nothing else could be left"
+        assert not children(process.pid), "nothing else could be left"
         process.send_signal(number)
         process.communicate(timeout=20)
     assert process.returncode == -number

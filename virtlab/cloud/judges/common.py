@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from virtlab.cloud.verdict import Axis
-from virtlab.core.words import words
+from virtlab.core.units import number
+from virtlab.core.words import say, words
 from virtlab.evidence import FACTS, Fact
 from virtlab.paths import LADDER, Counts
 
@@ -37,3 +38,8 @@ def batch_of(packets: float) -> dict[str, Any]:
 def counts_of(path: str, **options: Any) -> Counts:
     """What a packet causes on a path of the ladder."""
     return LADDER[path].counts(**options)
+
+
+def million(count: float) -> str:
+    """A count in millions."""
+    return say("judge.million", count=number(count / 1e6))

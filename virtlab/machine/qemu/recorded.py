@@ -119,7 +119,7 @@ class RegisterCounts(Shown):
 
     def toml(self) -> str:
         """The text of a file that :func:`recorded_device` reads."""
-        lines = [*_witness_lines(self.witness), f"rounds = {self.rounds}", f"ide = {_plain(self.ide.accesses)}",
+        lines = [*witness_lines(self.witness), f"rounds = {self.rounds}", f"ide = {_plain(self.ide.accesses)}",
                  f"ide_calls = {_plain(self.ide.calls)}"]  # fmt: skip
         for (disk, way), seen in self.batches.items():
             lines += ["", "[[batches]]", f'disk = "{disk}"']
@@ -161,7 +161,7 @@ class TracedReads(Shown):
 
     def toml(self) -> str:
         """The text of a file that :func:`recorded_timeline` reads."""
-        lines = _witness_lines(self.witness)
+        lines = witness_lines(self.witness)
         for ring, seen in self.timelines.items():
             stages = ", ".join(f"{stage} = {us:g}" for stage, us in seen.us.items())
             lines += ["", "[[timeline]]", f'ring = "{ring}"', f"requests = {seen.requests}"]
@@ -273,7 +273,8 @@ def recorded_device() -> RegisterCounts:
         spans = zip(*([_span(value) for value in entry[f"counted_{name}"]] for name in Batch._fields), strict=True)
         way = Way(**{name: entry[name] for name in Way._fields})
         batches[entry["disk"], way] = {n: Batch(*pair) for n, pair in zip(BATCHES, spans, strict=True)}
-    return RegisterCounts(_witness(tree), tree["rounds"], Batch(_span(tree["ide"]), _span(tree["ide_calls"])), batches)
+    ide = Batch(_span(tree["ide"]), _span(tree["ide_calls"]))
+    return RegisterCounts(witness_of(tree), tree["rounds"], ide, batches)
 
 
 @functools.cache
@@ -286,18 +287,19 @@ def recorded_timeline() -> TracedReads:
                        tuple(Event(*values) for values in e["one"])) for ring, e in entries.items()
     }  # fmt: skip
     plain, traced = ({ring: float(e[key]) for ring, e in entries.items()} for key in ("plain_ns", "traced_ns"))
-    return TracedReads(_witness(tree), seen, plain, traced)
+    return TracedReads(witness_of(tree), seen, plain, traced)
 
 
 def _kept(name: str) -> dict[str, Any]:
     return tomllib.loads((resources.files("virtlab.machine") / "data" / name).read_text(encoding="utf-8"))
 
 
-def _witness(tree: dict[str, Any]) -> Witness:
+def witness_of(tree: dict[str, Any]) -> Witness:
+    """The witness in a file that comes with the course."""
     return Witness(tree["qemu"], Facts(**tree["facts"]), "recorded")
 
 
-def _witness_lines(witness: Witness) -> list[str]:
+def witness_lines(witness: Witness) -> list[str]:
     """The witness as TOML: an inline table, so that other values can follow it."""
     known = {f.name: getattr(witness.facts, f.name) for f in fields(Facts)}
     rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in known.items() if v not in (None, "")}
