@@ -58,12 +58,12 @@ class SlicePicture(Picture[SliceResult]):
 
     def build(self) -> Sequence[Artist]:
         look = self.look
-        self._axes = axes = self.figure.add_axes((0.12, 0.535, 0.855, 0.315))
+        self._axes = axes = self.figure.add_axes((0.1, 0.535, 0.875, 0.315))
         dress(axes, look, x=words("slices.picture.x"), y=words("slices.picture.y"), grid="y")
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[k / _TICKS for k in range(_TICKS + 1)])
         axes.set_yticklabels([""] * (_TICKS + 1))
         axes.xaxis.set_label_coords(0.5, -0.12)
-        axes.yaxis.set_label_coords(-0.1, 0.5)
+        axes.yaxis.set_label_coords(-0.075, 0.5)
         self.figure.text(0.015, 0.962, words("slices.picture.title"), fontsize=SIZE["title"], color=look.ink,
                          va="center")  # fmt: skip
         tick: dict[str, Any] = {"fontsize": SIZE["tick"], "color": look.ink}
@@ -110,7 +110,7 @@ class SlicePicture(Picture[SliceResult]):
         chosen = result.chosen
         top = top_of(chosen, *([kept.chosen] if kept else []))
         for k, text in enumerate(self._scale):
-            text.set_text(show(top * k / _TICKS, "Gb/s") if k else "0")
+            text.set_text(number(top * k / _TICKS))
         drawn = vessels(chosen)
         for bar, (left, width, height) in zip(self._bars, drawn, strict=False):
             bar.set(x=left, width=width, height=height / top)
