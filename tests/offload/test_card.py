@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.strategies import settings_of
 from virtlab.core.parameter import ParameterError
 from virtlab.evidence import FACTS
-from virtlab.offload.card import PARTS, CardOptions, card, card_curve
+from virtlab.offload.card import PARTS, CardOptions, card, card_budgets, card_curve
 from virtlab.offload.waiting import erlang_c, md1_wait_ns, mmc_wait_ns
 from virtlab.paths.queueing import md1, mm1
 
@@ -114,6 +114,14 @@ def test_equal_parts_add_up_to_the_whole(options):
     seen = card(options)
     assert seen.packets_per_s_each * options.busy == near(seen.most_packets_per_s)
     assert seen.connections_per_s_each * options.busy == near(options.connections_per_s_most)
+
+
+def test_the_budgets_of_more_vfs_are_smaller_parts_of_one_card():
+    loads = card_budgets((1, 10, 1000)).loads
+    assert [load.packets_per_s_each for load in loads] == near([5e6, 5e5, 5e3])
+    flows = [load.flows_each for load in loads]
+    assert flows[0] > 10 * flows[1] > 1000 * flows[2], "each VF takes memory of its own too"
+    assert len(card_budgets().table().rows) == 5
 
 
 def test_the_curve_passes_through_the_card_and_starts_at_nothing():

@@ -12,7 +12,7 @@ functions share the card is another model's; here all busy VFs are alike. Most d
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -186,6 +186,28 @@ def card(options: CardOptions | None = None, /, **changes: Any) -> CardLoad:
         o, packets, connections, flows, MappingProxyType(memory), MappingProxyType(shares),
         md1_wait_ns(packets, o.card_packet_ns), mmc_wait_ns(o.card_cores, connections, o.connection_ns),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class CardBudgets(Shown):
+    """The same card, shared equally by more and more busy VFs."""
+
+    loads: tuple[CardLoad, ...]
+
+    def table(self) -> Table:
+        rows = [
+            (number(load.options.busy, 5), show(load.packets_per_s_each, "packets/s"),
+             show(load.connections_per_s_each, "1/s"), number(load.flows_each),
+             show(load.options.card_memory_bytes / load.options.busy, "B"))
+            for load in self.loads
+        ]  # fmt: skip
+        return Table.of(words("card.budget_header"), rows, str(words("card.budget_caption")), numeric=range(5))
+
+
+def card_budgets(vfs: Sequence[int] = (1, 16, 64, 256, 1024), /, **changes: Any) -> CardBudgets:
+    """What an equal part of the card is for each count in ``vfs``, all of them busy. Options as in :func:`card`, by
+    name, without ``vfs`` and ``busy_vfs``. Raises ParameterError."""
+    return CardBudgets(tuple(card(vfs=int(n), busy_vfs=int(n), **changes) for n in vfs))
 
 
 def card_curve(busy: ArrayLike, options: CardOptions | None = None, /, **changes: Any) -> NDArray[np.float64]:
