@@ -95,7 +95,7 @@ def test_jain_has_its_published_ends():
 
 # ------------------------------------------------- frame by frame
 
-def run(kind, wire, weights, frames=4_000, quantum=10_000, gap=0.0, rate=0.0, depth=1e6, kernel=None):
+def run(kind, wire, weights, frames=4_000, quantum=10_000, gap=0.0, rate=0.0, depth=1e6, kernel=None, pool=(1.0,)):
     """Who sent when; with no gap all queues are always full."""
     n = len(wire)
     wire, weights = np.array(wire, np.int64), np.array(weights, np.int64)
@@ -104,7 +104,7 @@ def run(kind, wire, weights, frames=4_000, quantum=10_000, gap=0.0, rate=0.0, de
     arrays = [np.zeros(n), spent, np.zeros(n * FIELDS, np.int64), np.zeros(n, np.int64),
               *(np.zeros(frames, np.int64) for _ in range(3))]  # fmt: skip
     call = kernel or slice_kernel
-    found = call(kind, frames, 10**9, quantum, depth, wire, weights, gaps, rates_, np.ones(1), *arrays)
+    found = call(kind, frames, 10**9, quantum, depth, wire, weights, gaps, rates_, np.array(pool), *arrays)
     return found, arrays[3], arrays[4], arrays[5], arrays[6]
 
 
@@ -160,6 +160,18 @@ def test_a_bucket_lets_no_more_than_rate_and_depth_through_in_any_interval(wire,
     for start in range(0, total, 37):
         sent = wire * np.arange(1, total - start + 1)
         assert (sent <= rate * (begun[start:] - begun[start]) + depth + wire + 1e-6).all()
+
+
+@pytest.mark.parametrize("rest", [10.0, 30.0, 300.0])
+def test_however_long_the_rest_no_more_than_a_bucket_goes_at_once(rest):
+    """Guard 44: thirty frames at once after each rest, ten of which fit into the bucket."""
+    pool = [rest, *[0.0] * 29]
+    (total, _), _, _, ends, _ = run(FIFO, (1_000,), (1,), 900, gap=10_000.0, rate=0.15, depth=10_000.0, pool=pool)
+    begun = ends[:total] - 1_000
+    for start in range(total - 40):
+        at_once = (begun[start:] - begun[start] < 30_000).sum()
+        assert at_once <= 10 + 0.15 * 30 + 1
+    assert max((begun[n:] - begun[n] < 15_000).sum() for n in range(total)) >= 10, "and a bucket does"
 
 
 def test_a_rest_fills_a_bucket_and_a_burst_empties_it():
@@ -224,10 +236,11 @@ def test_the_run_agrees_with_the_law_in_the_long_run(options):
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("vfs", [2, 3, 8])
-def test_the_defaults_run_is_within_five_per_cent_of_the_law(scheduler, vfs):
+def test_the_defaults_run_is_near_the_law(scheduler, vfs):
+    """First come, first served is as uneven as the frames come: some thousand of each VF, at random."""
     found = slices(slice_scheduler=scheduler, slice_vfs=vfs)
     for sent, share in zip(found.sent_gbit_per_s, found.shares_gbit_per_s, strict=True):
-        assert sent == near(share, rel=0.05, abs=0.3)
+        assert sent == near(share, rel=0.09 if scheduler == "fifo" else 0.04, abs=0.3)
 
 
 def test_a_small_frame_waits_for_one_large_one_under_sfq_and_for_a_round_under_drr():

@@ -90,7 +90,8 @@ class SlicePicture(Picture[SliceResult]):
                          va="center")  # fmt: skip
         style = place_style(look, "card")
         self._spans = [box(axes, 1, y - 0.3, 0, 0.6, **style, gid=CUT) for y in range(len(SCHEDULERS))]
-        self._ends = [write(axes, look, 6e8, y, words("slices.picture.endless"), ha="right") for y in range(len(SCHEDULERS))]
+        self._ends = [write(axes, look, 6e8, y, words("slices.picture.endless"), ha="right")
+                      for y in range(len(SCHEDULERS))]  # fmt: skip
         ghost = ghost_style(look)
         self._kept = axes.plot([], [], **ghost)[0]
         self._rows = [self.figure.text(0.255, 0, "", fontsize=SIZE["label"], color=look.ink, ha="right", va="center")
@@ -145,7 +146,7 @@ class SlicePicture(Picture[SliceResult]):
             self._ends[y].set_visible(found.starved)
             if there:
                 low, high = _within(found.p50_ns), _within(found.p99_ns)
-                self._spans[y].set(x=low, width=max(high - low, 0.03 * low))
+                self._spans[y].set(x=low, width=max(high - low, 0.12 * low))
             mark = "▶ " if scheduler == result.chosen.options.slice_scheduler else ""
             self._rows[y].set_text(mark + words(f"slices.picture.row.{scheduler}"))
         xs: list[float] = []
@@ -155,7 +156,7 @@ class SlicePicture(Picture[SliceResult]):
             found = kept.each[scheduler]
             if found.frames and not found.starved:
                 low, high = _within(found.p50_ns), _within(found.p99_ns)
-                high = max(high, 1.03 * low)
+                high = max(high, 1.12 * low)
                 xs += [low, low, high, high, low, math.nan]
                 ys += [y - 0.42, y + 0.42, y + 0.42, y - 0.42, y - 0.42, math.nan]
         self._kept.set_data(xs, ys)
