@@ -199,7 +199,7 @@ class Domains:
     @staticmethod
     def _check(address: int) -> None:
         if not isinstance(address, int) or not 0 <= address < 1 << ADDRESS_BITS:
-            raise ParameterError(f"an address must be below 2**{ADDRESS_BITS}; you gave {address!r}: four levels reach it.")
+            raise ParameterError(f"an address must be below 2**{ADDRESS_BITS}; you gave {address!r}: no level has more.")
 
 
 __all__ = ["ADDRESS_BITS", "PASID_BITS", "Domains", "Fault", "Mapping4K"]

@@ -16,9 +16,11 @@ from virtlab.memory import Tlb, TlbResult, simulate
 IoPage = Literal["4K", "2M", "1G"]
 PAGE_SHIFT: dict[IoPage, int] = {"4K": 12, "2M": 21, "1G": 30}
 #: Buffers that are counted, at most: the shares are settled long before.
-MOST_COUNTED = 4096
+MOST_COUNTED = 1024
 _DESCRIPTOR_BYTES, _COMPLETION_BYTES = 16, 64
 _DEVICE_WAYS = 4
+_ODD = 317  # 512 times the golden ratio, made odd: neighbours land far apart
+_REVERSED: NDArray[np.int64] = np.array([int(f"{n:09b}"[::-1], 2) for n in range(512)], np.int64)
 
 
 class IotlbOptions(Parameters):
@@ -97,7 +99,19 @@ def _through(o: IotlbOptions, trace: NDArray[np.int64], warm: int) -> TlbResult:
     else:
         device, device_ways = geometry(o.ats_entries, _DEVICE_WAYS)
         tlb = Tlb(l1_entries=device, l1_ways=device_ways, l2_entries=entries, l2_ways=ways)
-    return simulate(trace, tlb, guest_page=o.io_page, host_page=None, warm=warm)
+    return simulate(_hashed(trace, PAGE_SHIFT[o.io_page]), tlb, guest_page=o.io_page, host_page=None, warm=warm)
+
+
+def _hashed(trace: NDArray[np.int64], shift: int) -> NDArray[np.int64]:
+    """Each page at another place of its table, so that a hash chooses the set; which table it is stays as it was.
+
+    The rings of queues lie at even distances, and would fall into the same few sets if address bits chose them.
+    """
+    page = trace >> shift
+    table = page >> 9
+    mixed = page * _ODD + (table * _ODD * _ODD >> 7) & 511
+    reversed_bits = _REVERSED[mixed]  # the upper bits of a product are the well mixed ones
+    return (table << 9 | reversed_bits) << shift
 
 
 def geometry(entries: int, ways: int) -> tuple[int, int]:
@@ -133,7 +147,7 @@ def _trace(o: IotlbOptions, most: int) -> tuple[NDArray[np.int64], NDArray[np.in
     layout = _Layout(o)
     whole = layout.size * layout.queues
     count = min(whole, most)
-    known = 2 * max(o.iotlb_entries, o.ats_entries)
+    known = max(o.iotlb_entries, o.ats_entries)
     before = min(whole, known)
     queue, place, buffer = layout.turns(whole - before, before + count)
     trace = np.empty((before + count, 3), np.int64)
