@@ -81,7 +81,8 @@ class IommuPicture(Picture[IommuResult]):
         axes.minorticks_off()
         styles = self._styles()
         side: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
-        self._scale = [axes.text(-0.015, max(i / 4, 0.02), "", fontsize=SIZE["tick"], color=look.faint, **side) for i in range(5)]
+        side |= {"fontsize": SIZE["tick"], "color": look.faint}
+        self._scale = [axes.text(-0.015, max(i / 4, 0.02), "", **side) for i in range(5)]
         self._ghost = axes.plot([], [], **ghost_style(look))[0]
         self._lines = {page: axes.plot([], [], **styles[page])[0] for page in PAGES}
         self._chosen = axes.plot([], [], **styles["mode"])[0]

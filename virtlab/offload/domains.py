@@ -199,7 +199,9 @@ class Domains:
     @staticmethod
     def _check(address: int) -> None:
         if not isinstance(address, int) or not 0 <= address < 1 << ADDRESS_BITS:
-            raise ParameterError(f"an address must be below 2**{ADDRESS_BITS}; you gave {address!r}: no level has more.")
+            raise ParameterError(
+                f"an address must be below 2**{ADDRESS_BITS}; you gave {address!r}: four levels of a table end there."
+            )
 
 
 __all__ = ["ADDRESS_BITS", "PASID_BITS", "Domains", "Fault", "Mapping4K"]
