@@ -15,7 +15,7 @@ from virtlab.machine.computer import watch
 from virtlab.machine.owning import MachineError
 from virtlab.machine.qemu.edu import OPTIONS, Edu
 from virtlab.machine.qemu.process import Qemu
-from virtlab.machine.qemu.recorded import Witness, _kept, _witness, _witness_lines, qemu_version
+from virtlab.machine.qemu.recorded import Witness, _kept, qemu_version, witness_lines, witness_of
 from virtlab.machine.qemu.vtd import Capabilities, FaultRecord, Vtd
 
 TrialKey = Literal["off", "no_context", "inside", "outside", "read_only", "stale", "invalidated"]
@@ -81,7 +81,7 @@ class IommuSeen(Shown):
 
     def toml(self) -> str:
         """The text of a file that :func:`recorded_iommu` reads."""
-        lines = [*_witness_lines(self.witness), "", "[capabilities]"]
+        lines = [*witness_lines(self.witness), "", "[capabilities]"]
         lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(self.capabilities).items()]
         for trial in self.trials:
             lines += ["", "[[trials]]", f'key = "{trial.key}"', f"address = {trial.address:#x}",
@@ -154,4 +154,4 @@ def recorded_iommu() -> IommuSeen:
         Trial(t["key"], t["address"], t["arrived"], FaultRecord(**t["fault"]) if "fault" in t else None)
         for t in tree["trials"]
     )
-    return IommuSeen(_witness(tree), capabilities, trials)
+    return IommuSeen(witness_of(tree), capabilities, trials)
