@@ -38,6 +38,12 @@ class IommuOptions(IotlbOptions):
     flush_ms: float = parameter(FACTS["iommu.flush.time"], ge=0.01, le=1_000, log=True)
 
 
+def page_ns(reads: float, options: IommuOptions | None = None) -> float:
+    """Time in ns of a buffer of 4 KiB for which the IOMMU reads its table ``reads`` times: l0 + M * lm."""
+    o = options or IommuOptions()
+    return o.iommu_base_ns + reads * o.iommu_miss_ns
+
+
 @dataclass(frozen=True, repr=False)
 class Iommu(Shown):
     """Counts are per buffer of 4 KiB. ``reads`` are the M of the law: reads of the IO page table."""
@@ -51,7 +57,7 @@ class Iommu(Shown):
     @property
     def page_ns(self) -> float:
         """Time of one buffer where the link is no limit: l0 + M * lm."""
-        return self.options.iommu_base_ns + self.reads * self.options.iommu_miss_ns
+        return page_ns(self.reads, self.options)
 
     @property
     def iommu_gbit_per_s(self) -> float:
