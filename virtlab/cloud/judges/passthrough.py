@@ -13,8 +13,8 @@ from virtlab.evidence import FACTS
 from virtlab.memory import dirty_logging, migrate
 from virtlab.memory.dirty import DirtyOptions
 from virtlab.memory.migrate import MigrationOptions
-from virtlab.offload import functions
-from virtlab.offload.functions import FunctionOptions
+from virtlab.offload import Iommu, IommuOptions, functions, iommu
+from virtlab.offload.functions import DmaPage, FunctionOptions
 from virtlab.paths import LADDER, Counts, PathOptions
 
 _DEVICE = Axis.of(MigrationOptions, "device")
@@ -56,6 +56,11 @@ _PACKETS: dict[str, Any] = {"direction": "tx", "frame_bytes": 64, "kick_batch": 
 _SOFTWARE = ("qemu", "qemu-ioeventfd", "vhost-net", "vhost-user")
 
 
+def _mapped(io_page: DmaPage) -> Iommu:
+    """A VF's DMAs at 200 Gb/s: its VM's memory is mapped once, in pages of this size."""
+    return iommu(io_page=io_page, link_gbit_per_s=200.0)
+
+
 def _enough(**options: Any) -> bool:
     """Whether as many functions as the claim says find enough of everything; the VFs' BARs hold any MSI-X table."""
     return functions(**{"vfs": int(FACTS["article.functions"].value), "vf_bar_bytes": 1 << 16, **options}).fits
@@ -84,6 +89,7 @@ def s15() -> Verdict:
         turn("enough", "functions_1024", Axis.of(FunctionOptions, "memory_bytes"), _MICRO_VM,
              lambda v: _enough(memory_bytes=int(v))),
         turn("enough", "functions_1024", Axis.of(FunctionOptions, "acs"), True, lambda v: _enough(acs=v)),
+        turn("iommu", "vf_200g", Axis.of(IommuOptions, "io_page"), "2M", lambda v: _mapped(v).lost_share == 0),
         turn("tenfold", "small_polling", Axis("opponent", choices=_SOFTWARE), "qemu",
              lambda v: _times_as_many(v) >= factor),
         turn("tenfold", "small_qemu", Axis.of(PathOptions, "guest_poll"), True,
@@ -109,17 +115,21 @@ def s15() -> Verdict:
         entries=number(many["interrupts"].limit, 5), vm=show(many.options.memory_bytes, "B"),
         memory=show(many.options.host_memory_bytes, "B"), eight=number(functions(memory_bytes=8 << 30).most),
         ptile=number(FACTS["pcie.ptile.functions"].value, 4),
+        reads=number(_mapped("4K").reads), slowed=show(_mapped("4K").rate_gbit_per_s, "Gb/s"),
+        pool=show(_mapped("4K").options.pool_bytes, "B"), whole=show(_mapped("2M").rate_gbit_per_s, "Gb/s"),
         ratios=", ".join(f"{number(_times_as_many(p))} ({LADDER[p].title})" for p in _SOFTWARE),
         ordinary=number(_times_as_many("qemu", False)), card=FACTS["io.ena.pps"].text(),
     )  # fmt: skip
-    facts = cited(before.id, after.id, "migration.vfio.untracked", "article.functions", "pcie.ari.functions",
-                  "pcie.ari.buses", "vtd.remap.entries", "pcie.ptile.functions", "article.pps.factor",
-                  "io.vhost.testpmd.after", "io.dpdk.vhost_user", "io.ena.pps")  # fmt: skip
+    facts = cited(before.id, after.id, "migration.vfio.untracked", "iommu.m50.base", "iommu.m50.miss",
+                  "article.functions", "pcie.ari.functions", "pcie.ari.buses", "vtd.remap.entries",
+                  "pcie.ptile.functions", "article.pps.factor", "io.vhost.testpmd.after", "io.dpdk.vhost_user",
+                  "io.ena.pps")  # fmt: skip
     calls = (
         'paths.LADDER["sriov"].counts(direction="rx", posted=True)',
         'cpu.interrupts(interrupts="posted", interrupt_source="assigned", vcpu_state="blocked")',
         'memory.migrate(device="vf-untracked").downtime_s',
         'memory.migrate(device="vf-v2").downtime_s',
+        'offload.iommu(io_page="4K", link_gbit_per_s=200.0)',
         "offload.functions(vfs=1024, memory_bytes=8 << 30)",
         'paths.LADDER["card"].capacity(frame_bytes=64, kick_batch=32, interrupt_batch=32, guest_poll=True)',
     )
