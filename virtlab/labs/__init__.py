@@ -42,6 +42,7 @@ _WHERE = {
     "LockLab": "lock",
     "JitterLab": "jitter",
     "FunctionLab": "functions",
+    "IommuLab": "iommu",
 }
 __all__ = list(_WHERE)
 

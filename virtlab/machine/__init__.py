@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from virtlab.machine.probes import measure
     from virtlab.machine.probing import probe
     from virtlab.machine.qemu.disks import VirtioBlk, ide_read, register_accesses
+    from virtlab.machine.qemu.isolating import IommuSeen, measure_iommu, recorded_iommu
     from virtlab.machine.qemu.net import VirtioNet
     from virtlab.machine.qemu.process import Qemu
     from virtlab.machine.qemu.trace import Timeline, timeline
@@ -56,6 +57,7 @@ _WHERE = {
     **dict.fromkeys(("EXPERIMENTS", "InnerKvm", "inner_kvm", "recorded_inner_kvm"), "inner"),
     **dict.fromkeys(("VirtioBlk", "ide_read", "register_accesses"), "qemu.disks"),
     **dict.fromkeys(("Timeline", "timeline"), "qemu.trace"),
+    **dict.fromkeys(("IommuSeen", "measure_iommu", "recorded_iommu"), "qemu.isolating"),
     **dict.fromkeys(("Available", "available"), "presence"),
     **dict.fromkeys(("SCENES", "Seen", "see"), "seeing"),
     "measure": "probes", "measure_pages": "pages", "MachineError": "owning", "Qemu": "qemu.process",
@@ -64,12 +66,13 @@ _WHERE = {
 
 __all__ = [
     "EXPERIMENTS", "PROBE_NAMES", "SCENES", "Available", "BlkBackend", "Facts", "Found", "Gaps", "Guest", "Host",
-    "InnerKvm", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen", "SriovRecord", "Timeline",
-    "VhostBlk", "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel", "ide_read", "in_thread",
-    "inner_kvm", "kvm", "look", "measure", "measure_copies", "measure_functions", "measure_jitter", "measure_pages",
-    "measure_rivals", "measure_switches", "measure_waiting", "probe", "recorded", "recorded_copies",
-    "recorded_functions", "recorded_inner_kvm", "recorded_jitter", "recorded_pages", "recorded_rivals",
-    "recorded_switches", "recorded_waiting", "register_accesses", "see", "timeline",
+    "InnerKvm", "IommuSeen", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen",
+    "SriovRecord", "Timeline", "VhostBlk", "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel",
+    "ide_read", "in_thread", "inner_kvm", "kvm", "look", "measure", "measure_copies", "measure_functions",
+    "measure_iommu", "measure_jitter", "measure_pages", "measure_rivals", "measure_switches", "measure_waiting",
+    "probe", "recorded", "recorded_copies", "recorded_functions", "recorded_inner_kvm", "recorded_iommu",
+    "recorded_jitter", "recorded_pages", "recorded_rivals", "recorded_switches", "recorded_waiting",
+    "register_accesses", "see", "timeline",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The arithmetic of many functions: routing IDs, bus numbers, address space, interrupts memory, and what ends first.
+"""The arithmetic of many functions: routing IDs, bus numbers, address space, interrupts, memory, and what ends first.
 
 SR-IOV gives each VF a routing ID of its own: that of the physical function plus First VF Offset plus a multiple of VF
 Stride. Its high byte is a bus number, its low byte a function of that bus. Without ARI forwarding a port asks only for
