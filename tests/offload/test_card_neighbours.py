@@ -55,7 +55,7 @@ def test_full_pages_of_one_tenant_are_the_published_law():
     """T = p / (l0 + M lm): with full misses, 4096 B in 65 + 197 ns are 125 Gb/s."""
     found = card_neighbours(
         victim_gbit_per_s=400.0, link_gbit_per_s=800.0, victim_frame_bytes=4096, victim_pool_bytes=2**32,
-        card_iotlb_entries=16, card_packet_ns=1.0)  # fmt: skip
+        iotlb_entries=16, card_packet_ns=1.0)  # fmt: skip
     published = 8 * 4096 / (FACTS["iommu.m50.base"].value + FACTS["iommu.m50.miss"].value)
     assert found.lots["alone"].victim_gbit_per_s * 4096 / 4116 == near(published, rel=1e-4)
 

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.table import Shown, Table
 from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
+from virtlab.offload.iommu import IommuOptions
 from virtlab.offload.sharing import max_min
 
 CardRemedy = Literal["link", "pps", "pages"]
@@ -40,9 +41,9 @@ class CardNeighbourOptions(Parameters):
     rival_frame_bytes: int = parameter(FACTS["ethernet.frame.min"], ge=64, le=9018, log=True)
     rival_pool_bytes: int = parameter(FACTS["card.rival.pool"], ge=4096, le=2**32, log=True)
     card_packet_ns: float = parameter(FACTS["card.packet"], ge=1, le=5_000)
-    card_iotlb_entries: int = parameter(FACTS["card.iotlb.entries"], ge=16, le=65_536, log=True)
-    iommu_page_ns: float = parameter(FACTS["iommu.m50.base"], ge=10, le=500)
-    iommu_miss_ns: float = parameter(FACTS["iommu.m50.miss"], ge=10, le=2_000)
+    iotlb_entries: int = parameter(FACTS["card.iotlb.entries"], ge=16, le=4096, log=True)
+    iommu_base_ns: float = same(IommuOptions, "iommu_base_ns")
+    iommu_miss_ns: float = same(IommuOptions, "iommu_miss_ns")
     card_buffer_bytes: int = parameter(FACTS["card.buffer"], ge=65_536, le=2**28, log=True)
     link_gbit_per_s: float = parameter(FACTS["link.rate"], ge=1, le=800)
 
@@ -152,9 +153,9 @@ def _lot(o: CardNeighbourOptions, remedies: tuple[CardRemedy, ...], beside: bool
         rates = [r / max(1.0, pipeline) for r in rates]
     page = _HUGE if "pages" in remedies else _PAGE
     pages = [max(1.0, pool / page) for pool in (o.victim_pool_bytes, o.rival_pool_bytes)]
-    misses = [1 - hit for hit in hit_shares(o.card_iotlb_entries, pages, rates)]
+    misses = [1 - hit for hit in hit_shares(o.iotlb_entries, pages, rates)]
     # A frame's part of a page's time, and its misses.
-    takes = [o.iommu_page_ns * f / _PAGE + m * o.iommu_miss_ns for f, m in zip(frames, misses, strict=True)]
+    takes = [o.iommu_base_ns * f / _PAGE + m * o.iommu_miss_ns for f, m in zip(frames, misses, strict=True)]
     iommu = sum(r * t for r, t in zip(rates, takes, strict=True))
     got = [8 * r / max(1.0, iommu) * (f + gap) for r, f in zip(rates, frames, strict=True)]
     if got[0] < sent[0] * (1 - 1e-9):  # dropped: what is not dropped waits in a full buffer
