@@ -162,7 +162,7 @@ class PacketDma(Shown):
         rows = [
             (words(f"packet_dma.way.{way}") if n == 0 else "", t.title,
              " + ".join(f"{c} {k}" for k, c in t.packets.items()), number(t.down_bytes / t.per),
-             number(t.up_bytes / t.per), "" if t.per == 1 else f"1 / {t.per}",
+             number(t.up_bytes / t.per), number(t.per),
              words("packet_dma.waits") if t.waits else "")
             for way in ("tx", "rx") for n, t in enumerate(self.of(way))
         ]  # fmt: skip
