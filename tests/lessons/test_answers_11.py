@@ -37,9 +37,10 @@ def test_the_predictions_are_what_the_notebook_teaches():
 
 
 @pytest.mark.parametrize(("id", "i", "wrong", "hint"), [
-    ("11.frame", 0, 1, "rest needs a packet"), ("11.frame", 1, 58 * 300 / 324, "each packet has a header"),
-    ("11.frame", 2, 58 * 300 / 348, "sends requests up"), ("11.frame", 2, 58 * 300 / 348 / 2, "lanes of their own"),
-    ("11.window", 1, 100, "by the share that is added"), ("11.window", 1, 200 / 3, "the whole latency"),
+    ("11.frame", 0, 1, "rest needs a packet"), ("11.frame", 1, 58 * 300 / 324, "has a header, not each block"),
+    ("11.frame", 2, 58 * 300 / 348, "requests up, beside"),
+    ("11.frame", 2, 58 * 300 / 348 / 2, "data read does not take"),
+    ("11.window", 1, 100, "share that is added"), ("11.window", 1, 200 / 3, "is the whole latency"),
 ])  # fmt: skip
 def test_the_well_known_wrong_answers_are_recognised(id, i, wrong, hint):
     numbers = list(TRUE[id].right)
