@@ -43,6 +43,7 @@ _WHERE = {
     "JitterLab": "jitter",
     "FunctionLab": "functions",
     "IommuLab": "iommu",
+    "PcieLab": "pcie",
 }
 __all__ = list(_WHERE)
 

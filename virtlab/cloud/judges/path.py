@@ -10,7 +10,8 @@ from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
-from virtlab.offload import OFFLOADED
+from virtlab.offload import OFFLOADED, packet_dma
+from virtlab.offload.rings import RINGS
 from virtlab.paths import LADDER, Costs, PathOptions, Place
 
 _SCOPE = Axis("scope", choices=("host", "guest", "host+guest", "host+guest+dma"))
@@ -172,6 +173,7 @@ def s11() -> Verdict:
         "s11", host_copies=number(counts.host_copies_per_packet), guest_copies=number(counts.guest_copies_per_packet),
         dmas=number(counts.data_dmas_per_packet), transactions=number(counts.pcie_transactions_per_packet),
         unposted=show(unposted.host_ns_per_packet, "ns"), guest=show(unposted.guest_ns_per_packet, "ns"),
+        **_transactions(),
         send=show(_latency_ns("card", posted=True), "ns"), receive=show(_latency_ns("card", **receive), "ns"),
         asleep=show(_latency_ns("card", **receive, guest_halts=True), "ns"), limit=show(limit_ns, "ns"),
         pipeline=show(conditions[0].high or 0.0, "ns"), **ends, decided=words(f"judge.s11_{key}"),
@@ -179,10 +181,20 @@ def s11() -> Verdict:
     )  # fmt: skip
     facts = cited(accelnet.id, "card.pipeline", "guest.stack", "guest.irq", "pcie.dma", "host.irq")
     calls = (
+        'offload.packet_dma(nic="plain", frame_bytes=64)',
         'paths.LADDER["card"].latency(direction="rx", posted=True)',
         'paths.LADDER["card"].cpu(direction="rx", posted=True)',
     )
     return verdict("S11", sentences, conditions, facts, calls)
+
+
+def _transactions() -> dict[str, str]:
+    """The kinds of ring with the fewest and the most PCIe transactions to send a small packet."""
+    counts = {nic: packet_dma(nic=nic, frame_bytes=64).transactions_per_packet("tx") for nic in RINGS}
+    ends = {"fewest": min(counts, key=counts.__getitem__), "most": max(counts, key=counts.__getitem__)}
+    names = words("parameter.nic.choices")
+    texts = {end: number(counts[nic]) for end, nic in ends.items()}
+    return texts | {f"{end}_ring": names[nic] for end, nic in ends.items()}
 
 
 def guest_runs_tcp(path: str) -> bool:
