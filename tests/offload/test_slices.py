@@ -230,7 +230,7 @@ def test_the_run_agrees_with_the_law_in_the_long_run(options):
         assert found.wasted_gbit_per_s <= 1e-9 * link
     # A queue that is nearly full at the end has not sent what came: a run is short, and frames are whole.
     wire = np.array(options.wire_bytes)
-    slack = 0.06 * link + 100 * 30 * wire.max() * link / (12_000 * wire.min())
+    slack = 0.06 * link + 100 * 30 * wire.max() * link / (6_000 * wire.min())
     assert np.abs(np.array(found.sent_gbit_per_s) - found.shares_gbit_per_s).max() <= slack
 
 
@@ -240,7 +240,7 @@ def test_the_defaults_run_is_near_the_law(scheduler, vfs):
     """First come, first served is as uneven as the frames come: some thousand of each VF, at random."""
     found = slices(slice_scheduler=scheduler, slice_vfs=vfs)
     for sent, share in zip(found.sent_gbit_per_s, found.shares_gbit_per_s, strict=True):
-        assert sent == near(share, rel=0.09 if scheduler == "fifo" else 0.04, abs=0.3)
+        assert sent == near(share, rel=0.12 if scheduler == "fifo" else 0.05, abs=0.3)
 
 
 def test_a_small_frame_waits_for_one_large_one_under_sfq_and_for_a_round_under_drr():

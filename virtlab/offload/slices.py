@@ -22,7 +22,7 @@ from virtlab.offload.slice_kernel import DRR, FIELDS, FIFO, RR, SFQ, slice_kerne
 from virtlab.offload.slice_options import SCHEDULERS, SliceOptions
 
 _KINDS = {"fifo": FIFO, "rr": RR, "drr": DRR, "sfq": SFQ, "bucket": FIFO}
-_MOST, _LEAST = 12_000, 300  # frames of a run, and of the small VF in it if half as many frames allow
+_MOST, _LEAST = 6_000, 200  # frames of a run, and of the small VF in it if half as many frames allow
 _POOL = 4096
 
 
