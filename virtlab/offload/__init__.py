@@ -1,10 +1,16 @@
 """The hardware that takes I/O off the CPU: moderated interrupts, PCIe and DMA, the IOMMU, and sliced cards."""
 
 from virtlab.offload.card import CardBudgets, CardLoad, card, card_budgets, card_curve
+from virtlab.offload.coalescer import Coalescer, Notification
+from virtlab.offload.coalescing import heavy_limit, light_limit
+from virtlab.offload.delayed_callback import Calls, batch_calls, delayed_event
+from virtlab.offload.dim import PROFILES_US, Dim, Sample
 from virtlab.offload.domains import Domains, Fault
 from virtlab.offload.functions import Functions, functions, table_bytes
 from virtlab.offload.iommu import MODES, Iommu, IommuOptions, iommu
 from virtlab.offload.iotlb import IotlbCounts, IotlbOptions, count_iotlb
+from virtlab.offload.moderation import Moderation, ModerationOptions, compare, moderation
+from virtlab.offload.moderation_run import ModerationRun, moderation_run, run_at
 from virtlab.offload.packet_dma import PacketDma, PacketDmaOptions, Transaction, nic_gbit_per_s, packet_dma
 from virtlab.offload.pcie import Pcie, PcieOptions, TransferOptions, pcie
 from virtlab.offload.rings import RINGS, Nic
@@ -13,9 +19,11 @@ from virtlab.offload.ways import OFFLOADED, WAYS, MigrationClasses, migration_cl
 from virtlab.offload.window import Window, WindowOptions, in_flight_bytes, window, window_gbit_per_s
 
 __all__ = [
-    "MODES", "OFFLOADED", "RINGS", "WAYS", "CardBudgets", "CardLoad", "Domains", "Fault", "Functions", "Iommu",
-    "IommuOptions", "IotlbCounts", "IotlbOptions", "MigrationClasses", "Nic", "PacketDma", "PacketDmaOptions", "Pcie",
-    "PcieOptions", "Transaction", "TransferOptions", "UnmapOptions", "UnmapStory", "Window", "WindowOptions", "card",
-    "card_budgets", "card_curve", "count_iotlb", "functions", "in_flight_bytes", "iommu", "migration_classes",
-    "nic_gbit_per_s", "packet_dma", "pcie", "table_bytes", "unmap_story", "window", "window_gbit_per_s",
+    "MODES", "OFFLOADED", "PROFILES_US", "RINGS", "WAYS", "Calls", "CardBudgets", "CardLoad", "Coalescer", "Dim",
+    "Domains", "Fault", "Functions", "Iommu", "IommuOptions", "IotlbCounts", "IotlbOptions", "MigrationClasses",
+    "Moderation", "ModerationOptions", "ModerationRun", "Nic", "Notification", "PacketDma", "PacketDmaOptions", "Pcie",
+    "PcieOptions", "Sample", "Transaction", "TransferOptions", "UnmapOptions", "UnmapStory", "Window", "WindowOptions",
+    "batch_calls", "card", "card_budgets", "card_curve", "compare", "count_iotlb", "delayed_event", "functions",
+    "heavy_limit", "in_flight_bytes", "iommu", "light_limit", "migration_classes", "moderation", "moderation_run",
+    "nic_gbit_per_s", "packet_dma", "pcie", "run_at", "table_bytes", "unmap_story", "window", "window_gbit_per_s",
 ]  # fmt: skip
