@@ -15,7 +15,7 @@ from virtlab.offload.moderation import BUDGET, Moderation, ModerationOptions
 from virtlab.offload.moderation_kernel import OPTIONS, moderation_kernel
 
 _FRAME_BYTES = 1518  # DIM compares bytes first; with frames of one size that is packets, only finer
-_SETTLING = 0.25  # of the packets, until DIM has found its place
+_SETTLING = 0.5  # of the packets, until DIM has found its place
 
 
 @dataclass(frozen=True, repr=False)

@@ -21,7 +21,15 @@ _FLUSH_FEATURE = 1 << 9
 _HEADER = struct.Struct("<IIQ")
 _PENDING = 0xFF  # no device writes this status
 
-Calls = Literal["each", "last", "none"]
+Calls = Literal["each", "delayed", "last", "none"]
+_DELAYED = -1  # three quarters of what is left, and one more: virtqueue_enable_cb_delayed of Linux
+
+
+def _ahead(after: int | None, left: int) -> int | None:
+    """After how many more of ``left`` requests to ask for a call."""
+    if after is None:
+        return None
+    return left * 3 // 4 + 1 if after == _DELAYED else min(after, left)
 
 
 class BlkDriver:
@@ -97,7 +105,7 @@ class BlkDriver:
                 left -= len(self.ring.take())
                 if left <= 0:
                     return
-                found = after is not None and self.ring.calls(min(after, left))
+                found = after is not None and self.ring.calls(_ahead(after, left))
             if after is None:
                 sleep(0)
 
@@ -116,20 +124,21 @@ class BlkDriver:
         """Reads ``count`` times 4 KiB, all in flight together: every other 4 KiB of the disk, or ``adjacent`` ones.
 
         ``kick_each``: shows the device each request as it is made, instead of all at the end. ``calls``: it may call
-        after each request that came back, after the last (as far as the ring can say so), or never.
+        after each request that came back, after three quarters of those that are out (and so on), after the last (as
+        far as the ring can say so), or never.
         """
         if not 1 <= count <= MOST_AT_ONCE:
             raise ValueError(say("qemu.batch", most=MOST_AT_ONCE, given=count))
-        after = {"each": 1, "last": count, "none": None}[calls]
+        after = {"each": 1, "delayed": _DELAYED, "last": count, "none": None}[calls]
         sectors = [(8 if adjacent else 16) * n % (self.sectors - 7) for n in range(count)]
         if kick_each:  # the first may be back before the last is made: a packed ring must guess where that will stand
-            self.ring.calls(after)
+            self.ring.calls(_ahead(after, count))
         for n, sector in enumerate(sectors):
             self._add(n, IN, sector, REQUEST_BYTES)
             if kick_each:
                 self._publish()
         if not kick_each:
-            self.ring.calls(after)
+            self.ring.calls(_ahead(after, count))
         self._publish()
         self._collect(count, after)
         return [self._result(n, IN, sector, REQUEST_BYTES) for n, sector in enumerate(sectors)]
