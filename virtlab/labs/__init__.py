@@ -43,6 +43,7 @@ _WHERE = {
     "FunctionLab": "functions",
     "IommuLab": "iommu",
     "PcieLab": "pcie",
+    "ModerationLab": "moderation",
 }
 __all__ = list(_WHERE)
 

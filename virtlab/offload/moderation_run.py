@@ -51,21 +51,28 @@ class ModerationRun(Shown):
         if s >= len(self.irqs):
             s = 0
         begin = int(self.batches[:s].sum())
+        if o.masked and o.load >= 1:
+            return Moderation(o, 0.0, float("inf"), 0.0, 0.0, 0.0, self._longest_ns, 0.0, 0.0, float("inf"), True)
         waits, irqs = self.waits[begin:], len(self.irqs) - s
         firsts = np.concatenate(([0], np.cumsum(self.batches)[:-1]))[s:]
         first_ns = float(self.waits[firsts].mean())
         packets = len(waits) / irqs
-        endless = o.masked and o.load >= 1
         cycle_ns = 1e9 * packets / o.rate_packets_per_s
         polled_ns = 0.0
         if o.masked:
             polled_ns = o.interrupt_ns + o.guest_stack_ns * packets
-        longest = float(self.chosen.max()) if o.moderation in ("virtio", "adaptive") else float(o.hold_ns)
         return Moderation(
-            o, 0.0 if endless else 1e9 / cycle_ns, float("inf") if endless else packets, first_ns, float(waits.mean()),
-            float(np.quantile(waits, 0.99)), longest, max(0.0, cycle_ns - first_ns - polled_ns), first_ns, polled_ns,
-            simulated=True,
+            o, 1e9 / cycle_ns, packets, first_ns, float(waits.mean()), float(np.quantile(waits, 0.99)),
+            self._longest_ns, max(0.0, cycle_ns - first_ns - polled_ns), first_ns, polled_ns, simulated=True,
         )  # fmt: skip
+
+    @property
+    def _longest_ns(self) -> float:
+        """The bound for the wait of any packet."""
+        o = self.options
+        if o.moderation == "virtio":
+            return 0.0 if o.count <= 1 else float(o.interrupt_delay_ns)
+        return float(self.chosen.max()) if o.moderation == "adaptive" else float(o.hold_ns)
 
     def table(self) -> Table:
         return self.summary().table()
