@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from virtlab import offload
 from virtlab.core.parameter import ParameterError
 from virtlab.evidence import FACTS
-from virtlab.offload import Coalescer, moderation, run_at
+from virtlab.offload import Coalescer, moderation, moderation_at
 from virtlab.offload.coalescing import hold
 from virtlab.offload.moderation import ModerationOptions
 
@@ -155,7 +155,7 @@ def test_the_simulated_run_is_the_device_event_by_event(gaps, k, us):
     arrivals = np.cumsum(np.array(gaps, np.int64))
     device = Coalescer(k, us)
     told = [t for at in arrivals.tolist() for t in device.packet(at)] + device.until(int(arrivals[-1]) + 10**9)
-    run = run_at(ModerationOptions(max_packets=k, interrupt_delay_ns=1000 * us), arrivals)
+    run = moderation_at(ModerationOptions(max_packets=k, interrupt_delay_ns=1000 * us), arrivals)
     assert run.irqs.tolist() == [t.at_ns for t in told] and run.batches.tolist() == [t.packets for t in told]
     firsts = np.concatenate(([0], np.cumsum(run.batches)[:-1]))
     assert run.waits[firsts].tolist() == [t.delay_ns for t in told]

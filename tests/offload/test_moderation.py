@@ -10,7 +10,16 @@ from tests.strategies import settings_of
 from virtlab import offload
 from virtlab.core.parameter import ParameterError
 from virtlab.evidence import FACTS
-from virtlab.offload import Dim, Sample, batch_calls, compare, delayed_event, moderation, moderation_run, run_at
+from virtlab.offload import (
+    Dim,
+    DimSample,
+    batch_calls,
+    compare_moderation,
+    delayed_event,
+    moderation,
+    moderation_at,
+    moderation_run,
+)
 from virtlab.offload import dim as rules
 from virtlab.offload.moderation import ModerationOptions
 from virtlab.virtio import need_event
@@ -72,13 +81,13 @@ def test_a_guest_that_packets_outrun_polls_for_ever():
 
 def test_a_poll_takes_at_most_64_packets():
     arrivals = np.zeros(130, np.int64)
-    run = run_at(ModerationOptions(moderation="napi", interrupt_delay_ns=0), arrivals)
+    run = moderation_at(ModerationOptions(moderation="napi", interrupt_delay_ns=0), arrivals)
     assert len(run.irqs) == 1 and run.polls == 3
 
 
 def test_what_a_poll_finds_waits_for_no_interrupt():
     options = ModerationOptions(moderation="napi", interrupt_delay_ns=5000, guest_irq_ns=1000, guest_stack_ns=1000)
-    run = run_at(options, np.array([0, 1500, 3000, 4001, 20_000]))
+    run = moderation_at(options, np.array([0, 1500, 3000, 4001, 20_000]))
     assert run.irqs.tolist() == [0, 9000, 20_000], "three packets polled until 4000, and 5000 of quiet"
     assert run.waits.tolist() == [0, 0, 0, 4999, 0] and run.batches.tolist() == [3, 1, 1]
 
@@ -105,7 +114,7 @@ def test_exits_follow_from_how_the_interrupt_reaches_the_guest():
 
 
 def test_all_schemes_stand_in_one_table():
-    rows = compare(rate_packets_per_s=1e5).rows
+    rows = compare_moderation(rate_packets_per_s=1e5).rows
     assert [row[0] for row in rows] == ["off", "virtio coalescing", "NAPI", "adaptive (DIM)"]
 
 
@@ -116,7 +125,7 @@ def constant(packets_per_s, wait_us, begin=1e6):
     """The measurement of 64 interrupts when packets come evenly and the timer alone decides."""
     cycle_us = begin / packets_per_s + wait_us
     us = round(64 * cycle_us)
-    return Sample.of(round(us * packets_per_s / 1e6), 1518, us)
+    return DimSample.of(round(us * packets_per_s / 1e6), 1518, us)
 
 
 def settle(rate, decisions=60):
@@ -150,13 +159,13 @@ def test_more_than_ten_whole_per_cent_is_a_difference():
 
 def test_the_first_measurement_is_better_than_none():
     dim = Dim()
-    assert dim.tune == "parked on top" and dim.take(Sample(10, 1, 1)) and dim.profile == 1
+    assert dim.tune == "parked on top" and dim.take(DimSample(10, 1, 1)) and dim.profile == 1
 
 
 def test_dim_parks_tired_after_ten_steps_and_leaves_after_ten_measurements():
     dim, tunes = Dim(), []
     for n in range(60):  # it gets worse all the time: to and fro
-        dim.take(Sample(round(1e9 * 0.8**n), 10, 10))
+        dim.take(DimSample(round(1e9 * 0.8**n), 10, 10))
         tunes.append(dim.tune)
     assert "parked tired" in tunes
     begin = tunes.index("parked tired")
@@ -167,14 +176,14 @@ def test_dim_parks_tired_after_ten_steps_and_leaves_after_ten_measurements():
 def test_dim_never_leaves_its_profiles_and_never_takes_more_than_one_step(samples):
     dim, before = Dim(), 0
     for sample in samples:
-        changed = dim.take(Sample(*sample))
-        assert 0 <= dim.profile < len(offload.PROFILES_US) and abs(dim.profile - before) <= 1
+        changed = dim.take(DimSample(*sample))
+        assert 0 <= dim.profile < len(offload.DIM_WAITS_US) and abs(dim.profile - before) <= 1
         assert changed == (dim.profile != before)
         before = dim.profile
 
 
 def test_the_profiles_are_those_of_the_kernel():
-    assert offload.PROFILES_US == (1, 8, 64, 128, 256) and rules.PROFILE_PACKETS == 256 and rules.EVENTS == 64
+    assert offload.DIM_WAITS_US == (1, 8, 64, 128, 256) and rules.PROFILE_PACKETS == 256 and rules.EVENTS == 64
 
 
 @pytest.mark.kernels

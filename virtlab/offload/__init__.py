@@ -3,14 +3,14 @@
 from virtlab.offload.card import CardBudgets, CardLoad, card, card_budgets, card_curve
 from virtlab.offload.coalescer import Coalescer, Notification
 from virtlab.offload.coalescing import heavy_limit, light_limit
-from virtlab.offload.delayed_callback import Calls, batch_calls, delayed_event
-from virtlab.offload.dim import PROFILES_US, Dim, Sample
+from virtlab.offload.delayed_callback import batch_calls, delayed_event
+from virtlab.offload.dim import DIM_WAITS_US, Dim, DimSample
 from virtlab.offload.domains import Domains, Fault
 from virtlab.offload.functions import Functions, functions, table_bytes
 from virtlab.offload.iommu import MODES, Iommu, IommuOptions, iommu
 from virtlab.offload.iotlb import IotlbCounts, IotlbOptions, count_iotlb
-from virtlab.offload.moderation import Moderation, ModerationOptions, compare, moderation
-from virtlab.offload.moderation_run import ModerationRun, moderation_run, run_at
+from virtlab.offload.moderation import Moderation, ModerationOptions, compare_moderation, moderation
+from virtlab.offload.moderation_run import ModerationRun, moderation_at, moderation_run
 from virtlab.offload.packet_dma import PacketDma, PacketDmaOptions, Transaction, nic_gbit_per_s, packet_dma
 from virtlab.offload.pcie import Pcie, PcieOptions, TransferOptions, pcie
 from virtlab.offload.rings import RINGS, Nic
@@ -19,11 +19,12 @@ from virtlab.offload.ways import OFFLOADED, WAYS, MigrationClasses, migration_cl
 from virtlab.offload.window import Window, WindowOptions, in_flight_bytes, window, window_gbit_per_s
 
 __all__ = [
-    "MODES", "OFFLOADED", "PROFILES_US", "RINGS", "WAYS", "Calls", "CardBudgets", "CardLoad", "Coalescer", "Dim",
+    "DIM_WAITS_US", "MODES", "OFFLOADED", "RINGS", "WAYS", "CardBudgets", "CardLoad", "Coalescer", "Dim", "DimSample",
     "Domains", "Fault", "Functions", "Iommu", "IommuOptions", "IotlbCounts", "IotlbOptions", "MigrationClasses",
     "Moderation", "ModerationOptions", "ModerationRun", "Nic", "Notification", "PacketDma", "PacketDmaOptions", "Pcie",
-    "PcieOptions", "Sample", "Transaction", "TransferOptions", "UnmapOptions", "UnmapStory", "Window", "WindowOptions",
-    "batch_calls", "card", "card_budgets", "card_curve", "compare", "count_iotlb", "delayed_event", "functions",
-    "heavy_limit", "in_flight_bytes", "iommu", "light_limit", "migration_classes", "moderation", "moderation_run",
-    "nic_gbit_per_s", "packet_dma", "pcie", "run_at", "table_bytes", "unmap_story", "window", "window_gbit_per_s",
+    "PcieOptions", "Transaction", "TransferOptions", "UnmapOptions", "UnmapStory", "Window", "WindowOptions",
+    "batch_calls", "card", "card_budgets", "card_curve", "compare_moderation", "count_iotlb", "delayed_event",
+    "functions", "heavy_limit", "in_flight_bytes", "iommu", "light_limit", "migration_classes", "moderation",
+    "moderation_at", "moderation_run", "nic_gbit_per_s", "packet_dma", "pcie", "table_bytes", "unmap_story", "window",
+    "window_gbit_per_s",
 ]  # fmt: skip

@@ -25,13 +25,13 @@ ON_TOP, TIRED_OUT, RIGHT, LEFT = range(4)
 TUNE, PROFILE, STEPS_RIGHT, STEPS_LEFT, TIRED, BYTES, PACKETS, INTERRUPTS = range(8)
 FIELDS = 8
 EVENTS = int(FACTS["dim.events"].value)
-PROFILES_US = tuple(int(FACTS[f"dim.profile.{n}"].value) for n in range(5))
+DIM_WAITS_US = tuple(int(FACTS[f"dim.profile.{n}"].value) for n in range(5))
 PROFILE_PACKETS = int(FACTS["dim.packets"].value)
 MOST_TIRED = int(FACTS["dim.tired"].value)
-_LAST = len(PROFILES_US) - 1
+_LAST = len(DIM_WAITS_US) - 1
 
 
-class Sample(NamedTuple):
+class DimSample(NamedTuple):
     """One measurement, each per ms and rounded up, as the kernel has them."""
 
     bytes_per_ms: int
@@ -39,7 +39,7 @@ class Sample(NamedTuple):
     interrupts_per_ms: int
 
     @classmethod
-    def of(cls, packets: int, frame_bytes: int, time_us: int) -> Sample:
+    def of(cls, packets: int, frame_bytes: int, time_us: int) -> DimSample:
         """The measurement of ``packets`` packets during 64 interrupts that took ``time_us``."""
         counts = packets * frame_bytes, packets, EVENTS
         return cls(*(-(-1000 * n // time_us) for n in counts))
@@ -124,12 +124,12 @@ class Dim:
     @property
     def wait_us(self) -> int:
         """The longest wait of the present profile."""
-        return PROFILES_US[self.profile]
+        return DIM_WAITS_US[self.profile]
 
     @property
     def tune(self) -> Tune:
         return TUNES[int(self._state[TUNE])]
 
-    def take(self, sample: Sample) -> bool:
+    def take(self, sample: DimSample) -> bool:
         """One measurement; returns whether it led to another profile."""
         return bool(decide(self._state, *sample))

@@ -205,7 +205,7 @@ def _cycle(
                       polled_ns)  # fmt: skip
 
 
-def compare(options: ModerationOptions | None = None, /, **changes: Any) -> Table:
+def compare_moderation(options: ModerationOptions | None = None, /, **changes: Any) -> Table:
     """All four schemes on the same packets, one row each. Raises ParameterError."""
     o = ModerationOptions(**changes) if options is None else options.replace(**changes) if changes else options
     names: tuple[Scheme, ...] = ("off", "virtio", "napi", "adaptive")

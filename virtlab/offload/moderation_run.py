@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.core.table import Shown, Table
-from virtlab.offload.dim import FIELDS, PROFILES_US, Ints
+from virtlab.offload.dim import DIM_WAITS_US, FIELDS, Ints
 from virtlab.offload.moderation import BUDGET, Moderation, ModerationOptions
 from virtlab.offload.moderation_kernel import OPTIONS, moderation_kernel
 
@@ -81,10 +81,10 @@ class ModerationRun(Shown):
 def moderation_run(options: ModerationOptions | None = None, /, **changes: Any) -> ModerationRun:
     """Simulates ``run_packets`` packets; the same ``moderation_seed`` gives the same run. Raises ParameterError."""
     o = ModerationOptions(**changes) if options is None else options.replace(**changes) if changes else options
-    return run_at(o, arrival_times(o))
+    return moderation_at(o, arrival_times(o))
 
 
-def run_at(options: ModerationOptions, arrivals: NDArray[np.int64]) -> ModerationRun:
+def moderation_at(options: ModerationOptions, arrivals: NDArray[np.int64]) -> ModerationRun:
     """The same for ``arrivals`` int64[n >= 1] of one's own, in ns and sorted."""
     o, n = options, len(arrivals)
     row = np.zeros(OPTIONS, np.int64)
@@ -92,7 +92,7 @@ def run_at(options: ModerationOptions, arrivals: NDArray[np.int64]) -> Moderatio
               BUDGET, o.moderation == "adaptive", _FRAME_BYTES)  # fmt: skip
     irqs, batches, waits, chosen = (np.zeros(n, np.int64) for _ in range(4))
     counts = np.zeros(2, np.int64)
-    profiles, state = np.array(PROFILES_US), np.zeros(FIELDS, np.int64)
+    profiles, state = np.array(DIM_WAITS_US), np.zeros(FIELDS, np.int64)
     fired = moderation_kernel(arrivals, row, profiles, state, irqs, batches, waits, chosen, counts)
     return ModerationRun(o, arrivals, waits, irqs[:fired], batches[:fired], chosen[:fired], int(counts[0]),
                          int(counts[1]))  # fmt: skip
