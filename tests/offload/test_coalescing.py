@@ -15,7 +15,8 @@ from virtlab.offload.moderation import ModerationOptions
 
 near = pytest.approx
 counts, waits_us = st.integers(0, 40), st.integers(0, 200)
-gaps = st.lists(st.integers(0, 30_000), min_size=1, max_size=120)
+whole = st.integers(0, 30).map(lambda us: 1000 * us)  # so that packets and timers meet at the same ns
+gaps = st.lists(st.integers(0, 30_000), min_size=1, max_size=120) | st.lists(whole, min_size=1, max_size=120)
 
 
 # --- the closed form --------------------------------------------------------------------------------------------------
@@ -101,6 +102,14 @@ def test_the_timer_starts_at_the_first_packet_and_at_no_later_one():
     assert [(t.at_ns, t.packets, t.cause) for t in told] == [
         (10_000, 3, "timer"), (22_000, 3, "timer"), (34_000, 3, "timer")
     ]
+
+
+def test_at_the_same_ns_the_timer_is_before_the_packet():
+    device, arrivals = Coalescer(2, 10), np.array([0, 10_000])
+    told = [t for at in arrivals.tolist() for t in device.packet(at)] + device.until(30_000)
+    assert [(t.at_ns, t.packets, t.cause) for t in told] == [(10_000, 1, "timer"), (20_000, 1, "timer")]
+    run = moderation_at(ModerationOptions(max_packets=2, interrupt_delay_ns=10_000), arrivals)
+    assert run.irqs.tolist() == [10_000, 20_000] and run.batches.tolist() == [1, 1]
 
 
 def test_after_a_reset_each_packet_is_told_of():
