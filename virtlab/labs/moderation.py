@@ -121,6 +121,6 @@ class ModerationLab(Lab):
         off = moderation(o.replace(moderation="off", masked_while_polling=False, train_packets=1))
         spared = say("moderation_lab.spared", share=show(1 - now.interrupts_per_s / off.interrupts_per_s, "%"))
         dim = say("moderation_lab.dim", wait=show(result.chosen_ns, "ns")) if o.moderation == "adaptive" else ""
-        ignored = words("moderation_lab.ignored")[o.moderation]
+        ignored = words("moderation_lab.ignored").get(o.moderation, "")
         train = "" if o.train_packets == 1 else say("moderation_lab.train", n=number(o.train_packets))
         return " ".join(part for part in (now.sentence(), spared, dim, train, ignored) if part)
