@@ -9,6 +9,7 @@ from virtlab.machine.presence import Found, Host, Presence, look
 
 if TYPE_CHECKING:
     from virtlab.machine import kvm as kvm
+    from virtlab.machine.cipher import measure_ciphers, recorded_ciphers
     from virtlab.machine.copies import measure_copies
     from virtlab.machine.guest import Guest, boot_guest, find_kernel
     from virtlab.machine.inner import EXPERIMENTS, InnerKvm, inner_kvm, recorded_inner_kvm
@@ -40,12 +41,13 @@ if TYPE_CHECKING:
     from virtlab.machine.waiting import measure_waiting
 
 #: What measures this computer, in the order in which it is best asked (the last one keeps every CPU busy).
-PROBE_NAMES = ("costs", "pages", "copies", "switches", "rivals", "jitter", "waiting")
+PROBE_NAMES = ("costs", "pages", "copies", "switches", "rivals", "jitter", "ciphers", "waiting")
 
 # `virtlab doctor` must work where NumPy does not, and most of this needs Linux: each is imported at first use.
 _WHERE = {
     **dict.fromkeys(("Facts", "Measured", "Quantity", "recorded", "recorded_copies", "recorded_pages",
                      "recorded_waiting"), "measured"),
+    **dict.fromkeys(("measure_ciphers", "recorded_ciphers"), "cipher"),
     **dict.fromkeys(("Gaps", "Jitter", "measure_jitter", "recorded_jitter"), "jitter"),
     **dict.fromkeys(("measure_rivals", "recorded_rivals"), "rivals"),
     **dict.fromkeys(("measure_switches", "recorded_switches"), "switches"),
@@ -62,12 +64,12 @@ _WHERE = {
 
 __all__ = [
     "EXPERIMENTS", "PROBE_NAMES", "SCENES", "Available", "BlkBackend", "Facts", "Found", "Gaps", "Guest", "Host",
-    "InnerKvm", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen", "Timeline", "VhostBlk",
-    "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel", "ide_read", "in_thread", "inner_kvm", "kvm",
-    "look", "measure", "measure_copies", "measure_jitter", "measure_pages", "measure_rivals", "measure_switches",
-    "measure_waiting", "probe", "recorded", "recorded_copies", "recorded_inner_kvm", "recorded_jitter",
-    "recorded_pages", "recorded_rivals", "recorded_switches", "recorded_waiting", "register_accesses", "see",
-    "timeline",
+    "InnerKvm", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen", "Timeline",
+    "VhostBlk", "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel", "ide_read", "in_thread",
+    "inner_kvm", "kvm", "look", "measure", "measure_ciphers", "measure_copies", "measure_jitter", "measure_pages",
+    "measure_rivals", "measure_switches", "measure_waiting", "probe", "recorded", "recorded_ciphers",
+    "recorded_copies", "recorded_inner_kvm", "recorded_jitter", "recorded_pages", "recorded_rivals",
+    "recorded_switches", "recorded_waiting", "register_accesses", "see", "timeline",
 ]  # fmt: skip
 
 
