@@ -40,6 +40,7 @@ _WHERE = {
     "ScheduleLab": "schedule",
     "LockLab": "lock",
     "JitterLab": "jitter",
+    "CryptoLab": "crypto",
 }
 __all__ = list(_WHERE)
 
