@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from virtlab.machine.presence import Available, available
     from virtlab.machine.probes import measure
     from virtlab.machine.probing import probe
+    from virtlab.machine.qemu.at_the_disk import measure_flushes, measure_merging, recorded_flushes, recorded_merging
     from virtlab.machine.qemu.disks import VirtioBlk, ide_read, register_accesses
     from virtlab.machine.qemu.net import VirtioNet
     from virtlab.machine.qemu.process import Qemu
@@ -55,6 +56,7 @@ _WHERE = {
     **dict.fromkeys(("Guest", "boot_guest", "find_kernel"), "guest"),
     **dict.fromkeys(("EXPERIMENTS", "InnerKvm", "inner_kvm", "recorded_inner_kvm"), "inner"),
     **dict.fromkeys(("VirtioBlk", "ide_read", "register_accesses"), "qemu.disks"),
+    **dict.fromkeys(("measure_flushes", "measure_merging", "recorded_flushes", "recorded_merging"), "qemu.at_the_disk"),
     **dict.fromkeys(("Timeline", "timeline"), "qemu.trace"),
     **dict.fromkeys(("Available", "available"), "presence"),
     **dict.fromkeys(("SCENES", "Seen", "see"), "seeing"),
@@ -66,10 +68,11 @@ __all__ = [
     "EXPERIMENTS", "PROBE_NAMES", "SCENES", "Available", "BlkBackend", "Facts", "Found", "Gaps", "Guest", "Host",
     "InnerKvm", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen", "Timeline",
     "VhostBlk", "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel", "ide_read", "in_thread",
-    "inner_kvm", "kvm", "look", "measure", "measure_ciphers", "measure_copies", "measure_jitter", "measure_pages",
-    "measure_rivals", "measure_switches", "measure_waiting", "probe", "recorded", "recorded_ciphers",
-    "recorded_copies", "recorded_inner_kvm", "recorded_jitter", "recorded_pages", "recorded_rivals",
-    "recorded_switches", "recorded_waiting", "register_accesses", "see", "timeline",
+    "inner_kvm", "kvm", "look", "measure", "measure_ciphers", "measure_copies", "measure_flushes", "measure_jitter",
+    "measure_merging", "measure_pages", "measure_rivals", "measure_switches", "measure_waiting", "probe",
+    "recorded", "recorded_ciphers", "recorded_copies", "recorded_flushes", "recorded_inner_kvm", "recorded_jitter",
+    "recorded_merging", "recorded_pages", "recorded_rivals", "recorded_switches", "recorded_waiting",
+    "register_accesses", "see", "timeline",
 ]  # fmt: skip
 
 

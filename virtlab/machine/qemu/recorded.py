@@ -119,13 +119,13 @@ class RegisterCounts(Shown):
 
     def toml(self) -> str:
         """The text of a file that :func:`recorded_device` reads."""
-        lines = [*_witness_lines(self.witness), f"rounds = {self.rounds}", f"ide = {_plain(self.ide.accesses)}",
-                 f"ide_calls = {_plain(self.ide.calls)}"]  # fmt: skip
+        lines = [*witness_lines(self.witness), f"rounds = {self.rounds}", f"ide = {plain(self.ide.accesses)}",
+                 f"ide_calls = {plain(self.ide.calls)}"]  # fmt: skip
         for (disk, way), seen in self.batches.items():
             lines += ["", "[[batches]]", f'disk = "{disk}"']
             lines += [f"{name} = {json.dumps(value)}" for name, value in way._asdict().items()]
             for name in Batch._fields:
-                lines.append(f"counted_{name} = [{', '.join(_plain(getattr(seen[n], name)) for n in BATCHES)}]")
+                lines.append(f"counted_{name} = [{', '.join(plain(getattr(seen[n], name)) for n in BATCHES)}]")
         return "\n".join([*lines, ""])
 
 
@@ -161,7 +161,7 @@ class TracedReads(Shown):
 
     def toml(self) -> str:
         """The text of a file that :func:`recorded_timeline` reads."""
-        lines = _witness_lines(self.witness)
+        lines = witness_lines(self.witness)
         for ring, seen in self.timelines.items():
             stages = ", ".join(f"{stage} = {us:g}" for stage, us in seen.us.items())
             lines += ["", "[[timeline]]", f'ring = "{ring}"', f"requests = {seen.requests}"]
@@ -267,37 +267,37 @@ def _time(disk: VirtioBlk, n: int) -> int:
 @functools.cache
 def recorded_device() -> RegisterCounts:
     """The register accesses of a QEMU that come with the course, in all 24 ways, for computers that have none."""
-    tree = _kept("recorded_device.toml")
+    tree = kept_table("recorded_device.toml")
     batches = {}
     for entry in tree["batches"]:
-        spans = zip(*([_span(value) for value in entry[f"counted_{name}"]] for name in Batch._fields), strict=True)
+        spans = zip(*([span(value) for value in entry[f"counted_{name}"]] for name in Batch._fields), strict=True)
         way = Way(**{name: entry[name] for name in Way._fields})
         batches[entry["disk"], way] = {n: Batch(*pair) for n, pair in zip(BATCHES, spans, strict=True)}
-    return RegisterCounts(_witness(tree), tree["rounds"], Batch(_span(tree["ide"]), _span(tree["ide_calls"])), batches)
+    return RegisterCounts(witness(tree), tree["rounds"], Batch(span(tree["ide"]), span(tree["ide_calls"])), batches)
 
 
 @functools.cache
 def recorded_timeline() -> TracedReads:
     """The timelines of a QEMU that come with the course, for computers that have none."""
-    tree = _kept("recorded_timeline.toml")
+    tree = kept_table("recorded_timeline.toml")
     entries = {entry["ring"]: entry for entry in tree["timeline"]}
     seen = {
         ring: Timeline(e["requests"], {stage: float(us) for stage, us in e["us"].items()},
                        tuple(Event(*values) for values in e["one"])) for ring, e in entries.items()
     }  # fmt: skip
     plain, traced = ({ring: float(e[key]) for ring, e in entries.items()} for key in ("plain_ns", "traced_ns"))
-    return TracedReads(_witness(tree), seen, plain, traced)
+    return TracedReads(witness(tree), seen, plain, traced)
 
 
-def _kept(name: str) -> dict[str, Any]:
+def kept_table(name: str) -> dict[str, Any]:
     return tomllib.loads((resources.files("virtlab.machine") / "data" / name).read_text(encoding="utf-8"))
 
 
-def _witness(tree: dict[str, Any]) -> Witness:
+def witness(tree: dict[str, Any]) -> Witness:
     return Witness(tree["qemu"], Facts(**tree["facts"]), "recorded")
 
 
-def _witness_lines(witness: Witness) -> list[str]:
+def witness_lines(witness: Witness) -> list[str]:
     """The witness as TOML: an inline table, so that other values can follow it."""
     known = {f.name: getattr(witness.facts, f.name) for f in fields(Facts)}
     rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in known.items() if v not in (None, "")}
@@ -305,11 +305,11 @@ def _witness_lines(witness: Witness) -> list[str]:
     return [f"qemu = {json.dumps(witness.qemu)}", f"facts = {{ {parts} }}"]
 
 
-def _plain(span: Span) -> str:
+def plain(span: Span) -> str:
     """A span as TOML: one number where there is no interval."""
     values = [f"{value:g}" for value in span]
     return values[0] if span.least == span.most else f"[{', '.join(values)}]"
 
 
-def _span(value: Any) -> Span:
+def span(value: Any) -> Span:
     return Span(*value) if isinstance(value, list) else Span(value, value, value)
