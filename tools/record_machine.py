@@ -1,7 +1,8 @@
 """Records virtlab/machine/data/recorded_NAME.toml: the middle one of some calm runs of a probe on this computer.
 
 Python's path must lead to the checkout. A run counts when nobody else was in its way: before it by Linux's own account
-of waiting, and during it by what the probe itself sees. So it may have to wait.
+of waiting, and during it by what the probe itself sees. So it may have to wait. What is counted and not timed
+("functions") is recorded at once.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from virtlab.machine.computer import look_at
+from virtlab.machine.functions import MOST, measure_functions
 from virtlab.machine.measured import BUSY, Measured
 from virtlab.machine.probing import PROBES
 
@@ -24,6 +26,7 @@ SORTED_BY = {"costs": "context_switch", "pages": "ratio_256m", "copies": "ratio_
              "waiting": "wait_one_cpu"}  # fmt: skip
 DISTURBED = {"jitter": "waited_alone", "waiting": "wait_two_cpus"}
 FILES = {"costs": "recorded.toml"}
+COUNTED = "functions"
 
 
 def calm_runs(names: Sequence[str], count: int, until: float) -> dict[str, list[Measured]]:
@@ -54,15 +57,27 @@ def middle(name: str, runs: Sequence[Measured], note: str) -> Measured:
     return replace(chosen, facts=replace(chosen.facts, note=f"{note} ({how})" if note else how))
 
 
+def record_functions(note: str) -> None:
+    """The virtual functions of this computer's QEMU, all that its card has."""
+    seen = measure_functions(vfs=MOST)
+    seen = replace(seen, witness=replace(seen.witness, facts=replace(seen.witness.facts, note=note)))
+    target = DATA / f"recorded_{COUNTED}.toml"
+    target.write_text(seen.toml(), encoding="utf-8")
+    print(f"{target}\n{seen}")
+
+
 def main(arguments: Sequence[str]) -> None:
     """Records the probes that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("probe", nargs="+", choices=PROBES)
+    parser.add_argument("probe", nargs="+", choices=[*PROBES, COUNTED])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--patience", type=float, default=900, metavar="SECONDS")
     parser.add_argument("--note", default="", help="what is to be known of this computer")
     given = parser.parse_args(arguments)
-    for name, runs in calm_runs(given.probe, given.runs, time.monotonic() + given.patience).items():
+    if COUNTED in given.probe:
+        record_functions(given.note)
+    timed = [name for name in given.probe if name != COUNTED]
+    for name, runs in calm_runs(timed, given.runs, time.monotonic() + given.patience).items():
         kept = middle(name, runs, given.note)
         target = DATA / FILES.get(name, f"recorded_{name}.toml")
         target.write_text(kept.toml(), encoding="utf-8")

@@ -388,8 +388,13 @@ def test_s11_host_copies_are_none_and_guest_copies_stay():
 
 
 def test_s12_holds_on_no_path():
-    (c,) = VERDICTS["S12"].conditions
+    c = of("S12", "tcp", "path", "both")
     assert c.choices == () and c.breaks_at == "card"
+
+
+def test_s12_tcp_is_the_one_network_function_that_no_card_is_known_to_do():
+    c = of("S12", "on_card", "card_function", "anybody")
+    assert set(c.axis.choices) - set(c.choices) == {"tcp"}
 
 
 def test_s14_no_scope_gives_both_four_and_none():
@@ -460,10 +465,16 @@ def test_s15_state_of_a_vf_may_fill_the_downtime_that_is_allowed():
 
 
 def test_s15_functions_fill_the_remapping_table_with_64_vectors_each():
-    c = of("S15", "entries", "vectors", "functions_1024")
+    c = of("S15", "enough", "vectors", "functions_1024")
     assert (c.high, c.breaks_at) == (64, 65) and 1024 * 64 == FACTS["vtd.remap.entries"].value
     assert math.ceil((1 + 1024) / 256) == FACTS["pcie.ari.buses"].value and "5 PCIe bus numbers" in said("S15")
     assert "was not found" in VERDICTS["S15"].sentences[3]
+
+
+def test_s15_pinned_vms_share_the_hosts_memory():
+    """By hand: 1.5 TiB for 1,024 VMs are 1.5 GiB each, less their tables in the IOMMU."""
+    high = of("S15", "enough", "memory_bytes", "functions_1024").high
+    assert 1.49 * 2**30 < high < 1.5 * 2**30
 
 
 def test_s15_ten_times_is_said_of_an_opponent():

@@ -41,6 +41,8 @@ _WHERE = {
     "LockLab": "lock",
     "JitterLab": "jitter",
     "CryptoLab": "crypto",
+    "FunctionLab": "functions",
+    "IommuLab": "iommu",
 }
 __all__ = list(_WHERE)
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from virtlab.machine import kvm as kvm
     from virtlab.machine.cipher import measure_ciphers, recorded_ciphers
     from virtlab.machine.copies import measure_copies
+    from virtlab.machine.functions import SriovRecord, measure_functions, recorded_functions
     from virtlab.machine.guest import Guest, boot_guest, find_kernel
     from virtlab.machine.inner import EXPERIMENTS, InnerKvm, inner_kvm, recorded_inner_kvm
     from virtlab.machine.jitter import Gaps, Jitter, measure_jitter, recorded_jitter
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from virtlab.machine.probing import probe
     from virtlab.machine.qemu.at_the_disk import measure_flushes, measure_merging, recorded_flushes, recorded_merging
     from virtlab.machine.qemu.disks import VirtioBlk, ide_read, register_accesses
+    from virtlab.machine.qemu.isolating import IommuSeen, measure_iommu, recorded_iommu
     from virtlab.machine.qemu.net import VirtioNet
     from virtlab.machine.qemu.process import Qemu
     from virtlab.machine.qemu.trace import Timeline, timeline
@@ -53,11 +55,13 @@ _WHERE = {
     **dict.fromkeys(("measure_rivals", "recorded_rivals"), "rivals"),
     **dict.fromkeys(("measure_switches", "recorded_switches"), "switches"),
     "measure_copies": "copies", "measure_waiting": "waiting", "probe": "probing",
+    **dict.fromkeys(("SriovRecord", "measure_functions", "recorded_functions"), "functions"),
     **dict.fromkeys(("Guest", "boot_guest", "find_kernel"), "guest"),
     **dict.fromkeys(("EXPERIMENTS", "InnerKvm", "inner_kvm", "recorded_inner_kvm"), "inner"),
     **dict.fromkeys(("VirtioBlk", "ide_read", "register_accesses"), "qemu.disks"),
     **dict.fromkeys(("measure_flushes", "measure_merging", "recorded_flushes", "recorded_merging"), "qemu.at_the_disk"),
     **dict.fromkeys(("Timeline", "timeline"), "qemu.trace"),
+    **dict.fromkeys(("IommuSeen", "measure_iommu", "recorded_iommu"), "qemu.isolating"),
     **dict.fromkeys(("Available", "available"), "presence"),
     **dict.fromkeys(("SCENES", "Seen", "see"), "seeing"),
     "measure": "probes", "measure_pages": "pages", "MachineError": "owning", "Qemu": "qemu.process",
@@ -66,13 +70,14 @@ _WHERE = {
 
 __all__ = [
     "EXPERIMENTS", "PROBE_NAMES", "SCENES", "Available", "BlkBackend", "Facts", "Found", "Gaps", "Guest", "Host",
-    "InnerKvm", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen", "Timeline",
-    "VhostBlk", "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel", "ide_read", "in_thread",
-    "inner_kvm", "kvm", "look", "measure", "measure_ciphers", "measure_copies", "measure_flushes", "measure_jitter",
-    "measure_merging", "measure_pages", "measure_rivals", "measure_switches", "measure_waiting", "probe",
-    "recorded", "recorded_ciphers", "recorded_copies", "recorded_flushes", "recorded_inner_kvm", "recorded_jitter",
-    "recorded_merging", "recorded_pages", "recorded_rivals", "recorded_switches", "recorded_waiting",
-    "register_accesses", "see", "timeline",
+    "InnerKvm", "IommuSeen", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen",
+    "SriovRecord", "Timeline", "VhostBlk", "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel",
+    "ide_read", "in_thread", "inner_kvm", "kvm", "look", "measure", "measure_ciphers", "measure_copies",
+    "measure_flushes", "measure_functions", "measure_iommu", "measure_jitter", "measure_merging", "measure_pages",
+    "measure_rivals", "measure_switches", "measure_waiting", "probe", "recorded", "recorded_ciphers",
+    "recorded_copies", "recorded_flushes", "recorded_functions", "recorded_inner_kvm", "recorded_iommu",
+    "recorded_jitter", "recorded_merging", "recorded_pages", "recorded_rivals", "recorded_switches",
+    "recorded_waiting", "register_accesses", "see", "timeline",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show
 from virtlab.cpu import REMEDIES, AfterIo, after_io, exit_tax, remedy_steps
 from virtlab.evidence import FACTS
+from virtlab.offload.iommu import PAGE_BYTES, page_ns
 from virtlab.paths import LADDER, Event, PathOptions
 
 _HALTS = Axis.of(PathOptions, "guest_halts")
@@ -62,8 +63,8 @@ def s24() -> Verdict:
     def no_software(path: str = "card", **changes: Any) -> bool:
         return LADDER[path].cpu(**{**awake, **changes}).host_ns_per_packet == 0
 
-    def rate_gbit_per_s(misses: float) -> float:  # p / (l0 + M lm), for a page of 4 KiB
-        return 8 * 4096 / (FACTS["iommu.m50.base"].value + misses * FACTS["iommu.m50.miss"].value)
+    def rate_gbit_per_s(misses: float) -> float:
+        return 8 * PAGE_BYTES / page_ns(misses)
 
     link, limit = FACTS["link.rate"], FACTS["article.loss.after"].value
     conditions = (

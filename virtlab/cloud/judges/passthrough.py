@@ -13,12 +13,17 @@ from virtlab.evidence import FACTS
 from virtlab.memory import dirty_logging, migrate
 from virtlab.memory.dirty import DirtyOptions
 from virtlab.memory.migrate import MigrationOptions
+from virtlab.offload import functions
+from virtlab.offload.functions import FunctionOptions
 from virtlab.paths import LADDER, Counts, PathOptions
 
 _DEVICE = Axis.of(MigrationOptions, "device")
 _POSTED = Axis.of(PathOptions, "posted")
 _HALTS = Axis.of(PathOptions, "guest_halts")
 _STATE = Axis.of(InterruptOptions, "vcpu_state")
+_VECTORS = Axis("vectors", "vectors", 1, 2048, integer=True)
+_TWO_VECTORS = 2  # a queue's and the control's: the least that a card gives
+_MICRO_VM = 128 << 20  # as small as the VMs of the NSDI'20 data
 
 
 def _received(path: str = "sriov", **options: Any) -> Counts:
@@ -51,6 +56,11 @@ _PACKETS: dict[str, Any] = {"direction": "tx", "frame_bytes": 64, "kick_batch": 
 _SOFTWARE = ("qemu", "qemu-ioeventfd", "vhost-net", "vhost-user")
 
 
+def _enough(**options: Any) -> bool:
+    """Whether as many functions as the claim says find enough of everything; the VFs' BARs hold any MSI-X table."""
+    return functions(**{"vfs": int(FACTS["article.functions"].value), "vf_bar_bytes": 1 << 16, **options}).fits
+
+
 def _times_as_many(opponent: str, guest_poll: bool = True) -> float:
     """The card's capacity over that of another path, in small packets on one queue."""
     card, other = (LADDER[p].capacity(guest_poll=guest_poll, **_PACKETS).packets_per_s for p in ("card", opponent))
@@ -59,8 +69,8 @@ def _times_as_many(opponent: str, guest_poll: bool = True) -> float:
 
 def s15() -> Verdict:
     """The hypervisor is out of the way: data, moving the VM, 1 024 functions, ten times as many packets as whom."""
-    functions, factor = (FACTS[f"article.{n}"].value for n in ("functions", "pps.factor"))
-    entries = FACTS["vtd.remap.entries"].value
+    count, factor = (FACTS[f"article.{n}"].value for n in ("functions", "pps.factor"))
+    many = functions(vfs=int(count))
     most_ms = MigrationOptions.specs()["downtime_ms"].high or 0.0
     conditions = (
         turn("untouched", "sriov_receive", _POSTED, True, lambda v: _untouched(posted=v)),
@@ -70,8 +80,10 @@ def s15() -> Verdict:
              lambda v: _moved(device="vf-untracked", downtime_ms=v)),
         turn("moved", "vm_v2", Axis.of(MigrationOptions, "device_state_bytes"), MigrationOptions().device_state_bytes,
              lambda v: _moved(device="vf-v2", device_state_bytes=int(v))),
-        turn("entries", "functions_1024", Axis("vectors", "vectors", 1, 2048, True), 2,
-             lambda v: functions * v <= entries),
+        turn("enough", "functions_1024", _VECTORS, _TWO_VECTORS, lambda v: _enough(vectors=int(v))),
+        turn("enough", "functions_1024", Axis.of(FunctionOptions, "memory_bytes"), _MICRO_VM,
+             lambda v: _enough(memory_bytes=int(v))),
+        turn("enough", "functions_1024", Axis.of(FunctionOptions, "acs"), True, lambda v: _enough(acs=v)),
         turn("tenfold", "small_polling", Axis("opponent", choices=_SOFTWARE), "qemu",
              lambda v: _times_as_many(v) >= factor),
         turn("tenfold", "small_qemu", Axis.of(PathOptions, "guest_poll"), True,
@@ -93,8 +105,9 @@ def s15() -> Verdict:
         own=show(unposted.host_ns_per_packet, "ns"), exits=number(_received(guest_halts=True).vcpu_exits_per_packet),
         before=before.text(), after=after.text(),
         stop=show(stop, "s", 4), v2=show(with_v2.downtime_s, "s"), state=show(conditions[4].high or 0.0, "B"),
-        functions=number(functions, 4), buses=number(FACTS["pcie.ari.buses"].value),
-        vectors=number(conditions[5].high or 0.0), entries=number(entries, 5),
+        functions=number(count, 4), buses=number(many.buses), vectors=number(many.options.vectors),
+        entries=number(many["interrupts"].limit, 5), vm=show(many.options.memory_bytes, "B"),
+        memory=show(many.options.host_memory_bytes, "B"), eight=number(functions(memory_bytes=8 << 30).most),
         ptile=number(FACTS["pcie.ptile.functions"].value, 4),
         ratios=", ".join(f"{number(_times_as_many(p))} ({LADDER[p].title})" for p in _SOFTWARE),
         ordinary=number(_times_as_many("qemu", False)), card=FACTS["io.ena.pps"].text(),
@@ -107,6 +120,7 @@ def s15() -> Verdict:
         'cpu.interrupts(interrupts="posted", interrupt_source="assigned", vcpu_state="blocked")',
         'memory.migrate(device="vf-untracked").downtime_s',
         'memory.migrate(device="vf-v2").downtime_s',
+        "offload.functions(vfs=1024, memory_bytes=8 << 30)",
         'paths.LADDER["card"].capacity(frame_bytes=64, kick_batch=32, interrupt_batch=32, guest_poll=True)',
     )
     return verdict("S15", sentences, conditions, facts, calls)

@@ -10,6 +10,7 @@ from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
+from virtlab.offload import OFFLOADED
 from virtlab.paths import LADDER, Costs, PathOptions, Place
 
 _SCOPE = Axis("scope", choices=("host", "guest", "host+guest", "host+guest+dma"))
@@ -192,16 +193,20 @@ def guest_runs_tcp(path: str) -> bool:
 
 
 def s12() -> Verdict:
-    """The card runs TCP/IP: on no path of the ladder."""
+    """The card runs TCP/IP: on no path of the ladder, and no card that was found."""
     stack = FACTS["guest.stack"]
-    condition = turn("tcp", "both", PATH, "card", lambda v: not guest_runs_tcp(v))
+    network = Axis("card_function", choices=tuple(row.id for row in OFFLOADED.of("network").rows))
+    conditions = (
+        turn("tcp", "both", PATH, "card", lambda v: not guest_runs_tcp(v)),
+        turn("on_card", "anybody", network, "tcp", lambda v: OFFLOADED[v].on_card),
+    )
     cpu = LADDER["card"].cpu(posted=True)
     sentences = filled(
         "s12", paths=number(sum(map(guest_runs_tcp, LADDER))), all=number(len(LADDER)),
         stack=show(stack.value, stack.unit), guest=show(cpu.guest_ns_per_packet, "ns"),
     )  # fmt: skip
-    facts, calls = cited("ena.offloads", stack.id), ('paths.LADDER["card"].active(direction="tx")',)
-    return verdict("S12", sentences, (condition,), facts, calls)
+    calls = ('paths.LADDER["card"].active(direction="tx")', 'offload.OFFLOADED.of("network")')
+    return verdict("S12", sentences, conditions, cited("ena.offloads", stack.id), calls)
 
 
 def s14() -> Verdict:

@@ -18,7 +18,16 @@ from virtlab.machine.computer import watch
 from virtlab.machine.owning import MachineError
 from virtlab.machine.qemu.disks import CACHE_OPTIONS, VirtioBlk, pattern
 from virtlab.machine.qemu.nbd import NbdDisk
-from virtlab.machine.qemu.recorded import Span, Witness, kept_table, plain, qemu_version, span, witness, witness_lines
+from virtlab.machine.qemu.recorded import (
+    Span,
+    Witness,
+    kept_table,
+    plain,
+    qemu_version,
+    span,
+    witness_lines,
+    witness_of,
+)
 
 DEPTHS = (1, 2, 4, 8, 16, 32)
 _SHOWN = (1, 8, 32)  # of them, in the table
@@ -238,7 +247,7 @@ def recorded_merging() -> Merging:
         columns = [[span(value) for value in entry[f"counted_{what}"]] for what in AtDepth._fields]
         by_depth = {depth: AtDepth(*row) for depth, row in zip(DEPTHS, zip(*columns, strict=True), strict=True)}
         seen[Setup(**{key: entry[key] for key in Setup._fields})] = by_depth
-    return Merging(witness(tree), tree["rounds"], seen)
+    return Merging(witness_of(tree), tree["rounds"], seen)
 
 
 @functools.cache
@@ -249,4 +258,4 @@ def recorded_flushes() -> Flushes:
     for entry in tree["mode"]:
         fields = {key: entry[key] for key in ModeSeen._fields}
         modes[entry["name"]] = ModeSeen(**{**fields, "survivors": tuple(fields["survivors"])})
-    return Flushes(witness(tree), modes)
+    return Flushes(witness_of(tree), modes)

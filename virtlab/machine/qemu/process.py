@@ -14,8 +14,8 @@ from virtlab.virtio import Arena, GuestAddressError, GuestMemory, MappedMemory, 
 
 PROGRAM = "qemu-system-x86_64"
 RAM_BYTES = 16 << 20
-#: microvm has virtio-mmio windows and nothing else; pc has PCI and IDE.
-MACHINES = {"microvm": "microvm,acpi=off,pit=off,pic=off,rtc=off", "pc": "pc"}
+#: microvm has virtio-mmio windows and nothing else; pc has PCI and IDE; q35 has PCI Express, and may have an IOMMU.
+MACHINES = {"microvm": "microvm,acpi=off,pit=off,pic=off,rtc=off", "pc": "pc", "q35": "q35"}
 _ARENA = 1 << 20  # below lies what a PC has at fixed places
 _TAIL_BYTES = 4096
 

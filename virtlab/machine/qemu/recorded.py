@@ -273,7 +273,8 @@ def recorded_device() -> RegisterCounts:
         spans = zip(*([span(value) for value in entry[f"counted_{name}"]] for name in Batch._fields), strict=True)
         way = Way(**{name: entry[name] for name in Way._fields})
         batches[entry["disk"], way] = {n: Batch(*pair) for n, pair in zip(BATCHES, spans, strict=True)}
-    return RegisterCounts(witness(tree), tree["rounds"], Batch(span(tree["ide"]), span(tree["ide_calls"])), batches)
+    ide = Batch(span(tree["ide"]), span(tree["ide_calls"]))
+    return RegisterCounts(witness_of(tree), tree["rounds"], ide, batches)
 
 
 @functools.cache
@@ -286,14 +287,15 @@ def recorded_timeline() -> TracedReads:
                        tuple(Event(*values) for values in e["one"])) for ring, e in entries.items()
     }  # fmt: skip
     plain, traced = ({ring: float(e[key]) for ring, e in entries.items()} for key in ("plain_ns", "traced_ns"))
-    return TracedReads(witness(tree), seen, plain, traced)
+    return TracedReads(witness_of(tree), seen, plain, traced)
 
 
 def kept_table(name: str) -> dict[str, Any]:
     return tomllib.loads((resources.files("virtlab.machine") / "data" / name).read_text(encoding="utf-8"))
 
 
-def witness(tree: dict[str, Any]) -> Witness:
+def witness_of(tree: dict[str, Any]) -> Witness:
+    """The witness in a file that comes with the course."""
     return Witness(tree["qemu"], Facts(**tree["facts"]), "recorded")
 
 
