@@ -40,6 +40,7 @@ _WHERE = {
     "ScheduleLab": "schedule",
     "LockLab": "lock",
     "JitterLab": "jitter",
+    "CryptoLab": "crypto",
     "FunctionLab": "functions",
     "IommuLab": "iommu",
     "PcieLab": "pcie",

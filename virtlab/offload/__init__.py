@@ -1,11 +1,22 @@
 """The hardware that takes I/O off the CPU: moderated interrupts, PCIe and DMA, the IOMMU, and sliced cards."""
 
 from virtlab.offload.card import CardBudgets, CardLoad, card, card_budgets, card_curve
+from virtlab.offload.cipher_floor import CipherFloor, cipher_floor
 from virtlab.offload.coalescer import Coalescer, Notification
 from virtlab.offload.coalescing import heavy_limit, light_limit
+from virtlab.offload.data_check import DataCheck, data_check
 from virtlab.offload.delayed_callback import batch_calls, delayed_event
 from virtlab.offload.dim import DIM_WAITS_US, Dim, DimSample
 from virtlab.offload.domains import Domains, Fault
+from virtlab.offload.durability import WRITE_CACHES, CacheModes, Durability, cache_modes, compare_writes, durability
+from virtlab.offload.encryption import (
+    CIPHER_GENERATIONS,
+    CRYPTO_PLACES,
+    Encryption,
+    EncryptionOptions,
+    Sealing,
+    encryption,
+)
 from virtlab.offload.functions import Functions, functions, table_bytes
 from virtlab.offload.iommu import MODES, Iommu, IommuOptions, iommu
 from virtlab.offload.iotlb import IotlbCounts, IotlbOptions, count_iotlb
@@ -19,12 +30,14 @@ from virtlab.offload.ways import OFFLOADED, WAYS, MigrationClasses, migration_cl
 from virtlab.offload.window import Window, WindowOptions, in_flight_bytes, window, window_gbit_per_s
 
 __all__ = [
-    "DIM_WAITS_US", "MODES", "OFFLOADED", "RINGS", "WAYS", "CardBudgets", "CardLoad", "Coalescer", "Dim", "DimSample",
-    "Domains", "Fault", "Functions", "Iommu", "IommuOptions", "IotlbCounts", "IotlbOptions", "MigrationClasses",
-    "Moderation", "ModerationOptions", "ModerationRun", "Nic", "Notification", "PacketDma", "PacketDmaOptions", "Pcie",
-    "PcieOptions", "Transaction", "TransferOptions", "UnmapOptions", "UnmapStory", "Window", "WindowOptions",
-    "batch_calls", "card", "card_budgets", "card_curve", "compare_moderation", "count_iotlb", "delayed_event",
-    "functions", "heavy_limit", "in_flight_bytes", "iommu", "light_limit", "migration_classes", "moderation",
-    "moderation_at", "moderation_run", "nic_gbit_per_s", "packet_dma", "pcie", "table_bytes", "unmap_story", "window",
-    "window_gbit_per_s",
+    "CIPHER_GENERATIONS", "CRYPTO_PLACES", "DIM_WAITS_US", "MODES", "OFFLOADED", "RINGS", "WAYS", "WRITE_CACHES",
+    "CacheModes", "CardBudgets", "CardLoad", "CipherFloor", "Coalescer", "DataCheck", "Dim", "DimSample", "Domains",
+    "Durability", "Encryption", "EncryptionOptions", "Fault", "Functions", "Iommu", "IommuOptions", "IotlbCounts",
+    "IotlbOptions", "MigrationClasses", "Moderation", "ModerationOptions", "ModerationRun", "Nic", "Notification",
+    "PacketDma", "PacketDmaOptions", "Pcie", "PcieOptions", "Sealing", "Transaction", "TransferOptions", "UnmapOptions",
+    "UnmapStory", "Window", "WindowOptions", "batch_calls", "cache_modes", "card", "card_budgets", "card_curve",
+    "cipher_floor", "compare_moderation", "compare_writes", "count_iotlb", "data_check", "delayed_event", "durability",
+    "encryption", "functions", "heavy_limit", "in_flight_bytes", "iommu", "light_limit", "migration_classes",
+    "moderation", "moderation_at", "moderation_run", "nic_gbit_per_s", "packet_dma", "pcie", "table_bytes",
+    "unmap_story", "window", "window_gbit_per_s",
 ]  # fmt: skip

@@ -17,7 +17,8 @@ BLOCK_DEVICE = 2  # its virtio device id
 SECTOR_BYTES, REQUEST_BYTES = 512, 4096
 MOST_AT_ONCE = 32
 IN, OUT, FLUSH, GET_ID = 0, 1, 4, 8
-_FLUSH_FEATURE = 1 << 9
+_FLUSH_FEATURE, _CONFIG_WCE = 1 << 9, 1 << 11  # without the second, taking the first switches the cache on
+_WRITE_BACK = 32  # its place in the configuration
 _HEADER = struct.Struct("<IIQ")
 _PENDING = 0xFF  # no device writes this status
 
@@ -40,7 +41,7 @@ class BlkDriver:
         seconds: float = 10.0,
     ) -> None:  # fmt: skip
         self.transport, self.seconds = transport, seconds
-        transport.start(int(features) | _FLUSH_FEATURE, [queue_size])
+        transport.start(int(features) | _FLUSH_FEATURE | _CONFIG_WCE, [queue_size])
         self.ring, self.memory = transport.queues[0], transport.memory
         self.initialization = Counts(str(words("qemu.initialization")), self._registers(), unit="run")
         take = transport.arena.take
@@ -65,6 +66,13 @@ class BlkDriver:
     def flush(self) -> None:
         """Returns when all that was written is on the disk."""
         self._one(FLUSH, 0, 0)
+
+    @property
+    def write_back(self) -> bool:
+        """Whether the device says that it has a write cache, so that a driver must flush."""
+        if self.transport.features & _CONFIG_WCE:
+            return bool(self.transport.config(_WRITE_BACK, 1)[0])
+        return bool(self.transport.features & _FLUSH_FEATURE)
 
     def serial(self) -> str:
         """The name that the device gives its disk."""
