@@ -13,7 +13,8 @@ WITHOUT_KERNELS = {"AfterIoLab", "BalanceLab", "BarrierLab", "CostLab", "CryptoL
                    "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
 
 # And these of other folders, which call kernels.
-FILES_TWICE = {"test_iommu.py", "test_iotlb.py", "test_locks.py", "test_published_iommu.py", "test_published_locks.py"}
+FILES_TWICE = {"test_iommu.py", "test_iotlb.py", "test_locks.py", "test_moderation.py", "test_published_iommu.py",
+               "test_published_locks.py", "test_published_moderation.py"}
 # These files test such labs alone.
 FILES_WITHOUT_KERNELS = {"test_crypto_lab.py", "test_device.py", "test_exits.py", "test_function_lab.py",
                          "test_halt_lab.py", "test_inner_kvm_lab.py", "test_interrupt_labs.py", "test_jitter_lab.py",
