@@ -22,7 +22,8 @@ from virtlab.machine.probing import PROBES
 DATA = Path(__file__).resolve().parents[1] / "virtlab" / "machine" / "data"
 #: What the runs are sorted by, to find the middle one; and a share that only others can raise.
 SORTED_BY = {"costs": "context_switch", "pages": "ratio_256m", "copies": "ratio_two_one", "switches": "switch_two_cpus",
-             "rivals": "slower_256m", "jitter": "lost_rival", "waiting": "wait_one_cpu"}  # fmt: skip
+             "rivals": "slower_256m", "calls": "python_each", "jitter": "lost_rival", "ciphers": "aes_xts",
+             "waiting": "wait_one_cpu"}  # fmt: skip
 DISTURBED = {"jitter": "waited_alone", "waiting": "wait_two_cpus"}
 FILES = {"costs": "recorded.toml"}
 COUNTED = "functions"

@@ -150,13 +150,14 @@ def measured(monkeypatch):
         monkeypatch.setitem(probing.PROBES, name, lambda kept=recording: replace(kept(), origin="now"))
 
 
-ONE_OF_EACH = ["syscall", "ratio_64m", "block_socket", "wait_one_cpu", "switch_free", "slower_4m", "lost_rival"]
+ONE_OF_EACH = ["syscall", "ratio_64m", "block_socket", "wait_one_cpu", "switch_free", "slower_4m", "python_each",
+               "lost_rival", "aes_gcm"]
 
 
 @pytest.mark.parametrize(("what", "shown"), [
     (["costs"], ["syscall"]), (["pages"], ["ratio_64m"]), (["copies"], ["block_socket"]),
     (["waiting"], ["wait_one_cpu"]), (["switches"], ["switch_free"]), (["rivals"], ["slower_4m"]),
-    (["jitter"], ["lost_rival"]), ([], ONE_OF_EACH),
+    (["calls"], ["python_each"]), (["jitter"], ["lost_rival"]), (["ciphers"], ["aes_gcm"]), ([], ONE_OF_EACH),
 ])
 def test_measure_prints_one_table_a_set(measured, capsys, what, shown):
     assert cli.main(["measure", *what]) == 0

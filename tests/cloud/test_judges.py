@@ -621,6 +621,15 @@ def test_s18_prediction_saves_nothing_on_a_walk_and_on_a_step():
     assert {"season", "azure"} <= set(choices) and not {"walk", "step"} & set(choices)
 
 
+def test_s18_merging_halves_the_interrupts_where_the_timer_sees_a_second_packet():
+    """By hand: 1 + rate x T = 2 at 1 / (10 µs), as long as 15 packets never come first."""
+    assert of("S18", "halved", "rate_packets_per_s", "coalescing").low == pytest.approx(100_000, rel=1e-6)
+
+
+def test_s18_a_timer_is_unfelt_until_it_is_as_long_as_a_wake_up():
+    assert of("S18", "unfelt", "interrupt_delay_ns", "coalescing").high == FACTS["host.wakeup"].value
+
+
 def test_s18_zipfs_largest_flow_overflows_the_eighth_part():
     assert of("S18", "divisible", "queues", "flows").breaks_at == 8  # 1 / sum(1 / k for k up to 1000) is 13.4 %
 

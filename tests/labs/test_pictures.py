@@ -436,6 +436,16 @@ def pages(lab, setting):
         assert number(value) in picture._values[key].get_text() and number(value) in sentence
 
 
+@check_of("CryptoLab")
+def crypto(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    now = result.now
+    for key, text in picture._times.items():
+        assert text.get_text() == show(now.by_place[key].latency_ns, "ns") and text.get_text() in sentence
+    assert number(now.cores) in picture._cores.get_text() and f"{number(now.cores)} cores" in sentence
+    assert now.by_place["card"].cores == 0 < now.by_place["card"].latency_ns
+
+
 @check_of("ForecastLab")
 def forecast(lab, setting):
     result, picture, sentence = move(lab, setting)

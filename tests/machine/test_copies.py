@@ -271,7 +271,7 @@ def test_a_probe_is_found_by_its_name_and_given_its_seconds(monkeypatch):
         probe(name, 0.3)
     assert asked == [call for name in PROBES for call in ((name,), (name, 0.3))]
     assert list(PROBES) == list(RECORDINGS)
-    assert list(PROBES) == ["costs", "pages", "copies", "switches", "rivals", "jitter", "waiting"]
+    assert list(PROBES) == ["costs", "pages", "copies", "switches", "rivals", "calls", "jitter", "ciphers", "waiting"]
 
 
 def test_an_unknown_probe_names_the_known_ones():

@@ -8,13 +8,27 @@ from virtlab.machine import (
     Measured,
     Quantity,
     recorded,
+    recorded_calls,
+    recorded_ciphers,
     recorded_copies,
     recorded_pages,
     recorded_rivals,
     recorded_switches,
     recorded_waiting,
 )
-from virtlab.machine.measured import COPIES, COSTS, JITTER, PAGES, RIVALS, SWITCHES, UNITS, WAITING, load
+from virtlab.machine.measured import (
+    CALLS,
+    CIPHERS,
+    COPIES,
+    COSTS,
+    JITTER,
+    PAGES,
+    RIVALS,
+    SWITCHES,
+    UNITS,
+    WAITING,
+    load,
+)
 
 FACTS = '[facts]\ncpu = "c"\ncores = 2\nkernel = "k"\ndate = "2026-11-23"\n'
 QUANTITY = '[[quantity]]\nid = "syscall"\nvalue = 2.0\nlow = 1.0\nhigh = 3.0\nn = 7\n'
@@ -33,7 +47,8 @@ def test_a_measurement_is_written_and_read_again(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [
-    recorded, recorded_pages, recorded_copies, recorded_waiting, recorded_rivals, recorded_switches,
+    recorded, recorded_pages, recorded_copies, recorded_waiting, recorded_rivals, recorded_switches, recorded_calls,
+    recorded_ciphers,
 ])
 def test_a_recorded_file_survives_being_written_again(tmp_path, kept):
     assert read(tmp_path, kept().toml()) == kept() and kept() is kept()
@@ -41,7 +56,7 @@ def test_a_recorded_file_survives_being_written_again(tmp_path, kept):
 
 
 def test_the_sets_share_no_id_and_each_has_its_unit():
-    sets = COSTS, PAGES, COPIES, WAITING, SWITCHES, RIVALS, JITTER
+    sets = COSTS, PAGES, COPIES, WAITING, SWITCHES, RIVALS, JITTER, CALLS, CIPHERS
     assert len(UNITS) == sum(map(len, sets))
     assert {key: Quantity(key).unit for key in UNITS} == {key: unit for units in sets for key, unit in units.items()}
 

@@ -41,9 +41,11 @@ _WHERE = {
     "SliceLab": "slices",
     "LockLab": "lock",
     "JitterLab": "jitter",
+    "CryptoLab": "crypto",
     "FunctionLab": "functions",
     "IommuLab": "iommu",
     "PcieLab": "pcie",
+    "ModerationLab": "moderation",
 }
 __all__ = list(_WHERE)
 

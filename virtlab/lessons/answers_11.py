@@ -50,14 +50,7 @@ def frame(data: int, mps: int, tlp: int) -> Truth:
     )
 
 
-def window(link: int, latency: int, walk: int) -> Truth:
-    return Truth(
-        (link * latency / 8, link * latency / (latency + walk)),
-        {"walk_only": (None, link * walk / (latency + walk)), "minus": (None, link * (1 - walk / latency))},
-    )
-
-
-NUMBERS: dict[str, Callable[..., Truth]] = {"11.frame": frame, "11.window": window}
+NUMBERS: dict[str, Callable[..., Truth]] = {"11.frame": frame}
 
 # --- designs --------------------------------------------------------------------------------------------------------
 

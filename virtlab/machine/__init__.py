@@ -9,6 +9,8 @@ from virtlab.machine.presence import Found, Host, Presence, look
 
 if TYPE_CHECKING:
     from virtlab.machine import kvm as kvm
+    from virtlab.machine.calls import measure_calls, recorded_calls
+    from virtlab.machine.cipher import measure_ciphers, recorded_ciphers
     from virtlab.machine.copies import measure_copies
     from virtlab.machine.functions import SriovRecord, measure_functions, recorded_functions
     from virtlab.machine.guest import Guest, boot_guest, find_kernel
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from virtlab.machine.presence import Available, available
     from virtlab.machine.probes import measure
     from virtlab.machine.probing import probe
+    from virtlab.machine.qemu.at_the_disk import measure_flushes, measure_merging, recorded_flushes, recorded_merging
     from virtlab.machine.qemu.disks import VirtioBlk, ide_read, register_accesses
     from virtlab.machine.qemu.isolating import IommuSeen, measure_iommu, recorded_iommu
     from virtlab.machine.qemu.net import VirtioNet
@@ -42,12 +45,14 @@ if TYPE_CHECKING:
     from virtlab.machine.waiting import measure_waiting
 
 #: What measures this computer, in the order in which it is best asked (the last one keeps every CPU busy).
-PROBE_NAMES = ("costs", "pages", "copies", "switches", "rivals", "jitter", "waiting")
+PROBE_NAMES = ("costs", "pages", "copies", "switches", "rivals", "calls", "jitter", "ciphers", "waiting")
 
 # `virtlab doctor` must work where NumPy does not, and most of this needs Linux: each is imported at first use.
 _WHERE = {
     **dict.fromkeys(("Facts", "Measured", "Quantity", "recorded", "recorded_copies", "recorded_pages",
                      "recorded_waiting"), "measured"),
+    **dict.fromkeys(("measure_calls", "recorded_calls"), "calls"),
+    **dict.fromkeys(("measure_ciphers", "recorded_ciphers"), "cipher"),
     **dict.fromkeys(("Gaps", "Jitter", "measure_jitter", "recorded_jitter"), "jitter"),
     **dict.fromkeys(("measure_rivals", "recorded_rivals"), "rivals"),
     **dict.fromkeys(("measure_switches", "recorded_switches"), "switches"),
@@ -56,6 +61,7 @@ _WHERE = {
     **dict.fromkeys(("Guest", "boot_guest", "find_kernel"), "guest"),
     **dict.fromkeys(("EXPERIMENTS", "InnerKvm", "inner_kvm", "recorded_inner_kvm"), "inner"),
     **dict.fromkeys(("VirtioBlk", "ide_read", "register_accesses"), "qemu.disks"),
+    **dict.fromkeys(("measure_flushes", "measure_merging", "recorded_flushes", "recorded_merging"), "qemu.at_the_disk"),
     **dict.fromkeys(("Timeline", "timeline"), "qemu.trace"),
     **dict.fromkeys(("IommuSeen", "measure_iommu", "recorded_iommu"), "qemu.isolating"),
     **dict.fromkeys(("Available", "available"), "presence"),
@@ -68,11 +74,12 @@ __all__ = [
     "EXPERIMENTS", "PROBE_NAMES", "SCENES", "Available", "BlkBackend", "Facts", "Found", "Gaps", "Guest", "Host",
     "InnerKvm", "IommuSeen", "Jitter", "MachineError", "Measured", "Presence", "Qemu", "Quantity", "Seen",
     "SriovRecord", "Timeline", "VhostBlk", "VirtioBlk", "VirtioNet", "available", "boot_guest", "find_kernel",
-    "ide_read", "in_thread", "inner_kvm", "kvm", "look", "measure", "measure_copies", "measure_functions",
-    "measure_iommu", "measure_jitter", "measure_pages", "measure_rivals", "measure_switches", "measure_waiting",
-    "probe", "recorded", "recorded_copies", "recorded_functions", "recorded_inner_kvm", "recorded_iommu",
-    "recorded_jitter", "recorded_pages", "recorded_rivals", "recorded_switches", "recorded_waiting",
-    "register_accesses", "see", "timeline",
+    "ide_read", "in_thread", "inner_kvm", "kvm", "look", "measure", "measure_calls", "measure_ciphers",
+    "measure_copies", "measure_flushes", "measure_functions", "measure_iommu", "measure_jitter", "measure_merging",
+    "measure_pages", "measure_rivals", "measure_switches", "measure_waiting", "probe", "recorded", "recorded_calls",
+    "recorded_ciphers", "recorded_copies", "recorded_flushes", "recorded_functions", "recorded_inner_kvm",
+    "recorded_iommu", "recorded_jitter", "recorded_merging", "recorded_pages", "recorded_rivals", "recorded_switches",
+    "recorded_waiting", "register_accesses", "see", "timeline",
 ]  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from virtlab.core.words import say, words
 
 #: The sets of quantities, each by id with its unit: the costs of the I/O ladder, 4 KiB against 2 MiB pages, a block on
 #: its way to another process by fewer and fewer copies, two busy processes in the kernel's books, a context switch on
-#: one CPU and on two, a gather beside a rival's stream, and the gaps in a busy loop.
+#: one CPU and on two, a gather beside a rival's stream, the gaps in a busy loop, the calls of a batch of requests, and
+#: ciphers on one core.
 COSTS: Mapping[str, str] = {
     "syscall": "ns", "context_switch": "ns", "wakeup": "ns", "copy_cache": "GB/s", "copy_memory": "GB/s",
 }  # fmt: skip
@@ -48,9 +49,18 @@ JITTER: Mapping[str, str] = {
         ("gap_p50", "ns"), ("gap_p99", "ns"), ("gap_p999", "ns"), ("gap_longest", "ns"), ("lost", "share"),
         ("waited", "share"))
 }  # fmt: skip
-UNITS: Mapping[str, str] = {**COSTS, **PAGES, **COPIES, **WAITING, **SWITCHES, **RIVALS, **JITTER}
+CALLS: Mapping[str, str] = {
+    f"{server}_{way}": "1" for server in ("python", "daemon") for way in ("flags", "each", "delayed", "last", "none")
+}
+CIPHERS: Mapping[str, str] = {
+    "aes_xts": "GB/s", "aes_gcm": "GB/s", "cipher_null": "GB/s", "crc32": "GB/s", "aes_xts_block": "ns",
+    "aes_xts_cycles": "cycles/B",
+}  # fmt: skip
+UNITS: Mapping[str, str] = {**COSTS, **PAGES, **COPIES, **WAITING, **SWITCHES, **RIVALS, **JITTER, **CALLS, **CIPHERS}
 #: The file of words of a quantity; of the others it is machine.
-_WORDS = dict.fromkeys((*COPIES, *WAITING, *SWITCHES, *RIVALS, *JITTER), "probe")
+_WORDS = dict.fromkeys((*COPIES, *WAITING, *SWITCHES, *RIVALS, *JITTER, *CALLS), "probe") | dict.fromkeys(
+    CIPHERS, "cipher"
+)
 #: From this share on, of waiting for a CPU or of stolen time, others were in the way.
 BUSY = 0.1
 #: The same for waiting while it was measured: two processes that share a CPU wait up to a tenth of it for each other.

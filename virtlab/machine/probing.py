@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from virtlab.core.parameter import ParameterError
 from virtlab.core.words import say
 from virtlab.machine import PROBE_NAMES
+from virtlab.machine.calls import measure_calls, recorded_calls
+from virtlab.machine.cipher import measure_ciphers, recorded_ciphers
 from virtlab.machine.copies import measure_copies
 from virtlab.machine.jitter import measure_jitter, recorded_jitter
 from virtlab.machine.measured import Measured, recorded, recorded_copies, recorded_pages, recorded_waiting
@@ -18,13 +20,13 @@ from virtlab.machine.waiting import measure_waiting
 
 #: What measures this computer, by name; each takes the seconds that it may use.
 PROBES: Mapping[str, Callable[..., Measured]] = dict(
-    zip(PROBE_NAMES, (measure, measure_pages, measure_copies, measure_switches, measure_rivals, measure_jitter,
-                      measure_waiting), strict=True)
+    zip(PROBE_NAMES, (measure, measure_pages, measure_copies, measure_switches, measure_rivals, measure_calls,
+                      measure_jitter, measure_ciphers, measure_waiting), strict=True)
 )  # fmt: skip
 #: The recording of each that comes with the course.
 RECORDINGS: Mapping[str, Callable[[], Measured]] = dict(
-    zip(PROBE_NAMES, (recorded, recorded_pages, recorded_copies, recorded_switches, recorded_rivals, recorded_jitter,
-                      recorded_waiting), strict=True)
+    zip(PROBE_NAMES, (recorded, recorded_pages, recorded_copies, recorded_switches, recorded_rivals, recorded_calls,
+                      recorded_jitter, recorded_ciphers, recorded_waiting), strict=True)
 )  # fmt: skip
 
 

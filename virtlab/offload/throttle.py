@@ -35,7 +35,7 @@ class ThrottleOptions(Parameters):
     cool_down_ms: float = parameter(FACTS["throttle.cooldown"], ge=0, le=10_000)
     one_time_burst: int = parameter(FACTS["throttle.burst"], ge=0, le=1_000_000)
     bytes_size: int = parameter(FACTS["throttle.bytes"], ge=0, le=2**34)
-    request_bytes: int = parameter(FACTS["throttle.request"], ge=512, le=2**24, log=True)
+    request_bytes: int = parameter(FACTS["throttle.request"], ge=512, le=2**20, log=True)
     device_per_s: float = parameter(FACTS["throttle.device"], ge=1, le=10_000_000, log=True)
 
     @model_validator(mode="after")

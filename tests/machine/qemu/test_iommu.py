@@ -53,7 +53,7 @@ def test_the_recorded_iommu_is_of_the_same_kind_as_the_one_here(devices):
 
 def test_a_fake_or_true_recording_is_read_as_it_was_written(monkeypatch):
     kept = recorded_iommu()
-    monkeypatch.setattr(module, "_kept", lambda name: tomllib.loads(kept.toml()))
+    monkeypatch.setattr(module, "kept_table", lambda name: tomllib.loads(kept.toml()))
     recorded_iommu.cache_clear()
     try:
         assert recorded_iommu() == kept

@@ -29,7 +29,7 @@ SIZES = (1, 2, 8, 32)
 
 
 def read_back(record, reader, monkeypatch):
-    monkeypatch.setattr(module, "_kept", lambda name: tomllib.loads(record.toml()))
+    monkeypatch.setattr(module, "kept_table", lambda name: tomllib.loads(record.toml()))
     reader.cache_clear()
     try:
         return reader()

@@ -21,6 +21,7 @@ from virtlab.cpu import (
 from virtlab.cpu.balancing import BalanceOptions
 from virtlab.cpu.forecast import ForecastOptions
 from virtlab.evidence import FACTS
+from virtlab.offload import ModerationOptions, moderation
 
 #: Seven vCPUs of seven VMs on eight pCPUs, so that one pCPU is there to reserve; long enough for a 99th percentile.
 _HOST: dict[str, Any] = {"pcpus": 8, "vms": 7, "vcpus_per_vm": 1, "wall_ns": 400_000_000}
@@ -30,6 +31,8 @@ _VCPUS = Axis("vms", "vCPUs", 1, 32, integer=True)
 _DEMAND = Axis.of(ForecastOptions, "demand")
 _QUEUES = Axis("queues", "queues", 1, 64, integer=True)
 _SECOND = Axis("second_remedy", choices=("offload", "reservation", "mba", "cat", "own_core"))
+_RATE, _DELAY = (Axis.of(ModerationOptions, name) for name in ("rate_packets_per_s", "interrupt_delay_ns"))
+_PACKETS_PER_S = 1e6
 _FLOWS = 1000
 _LEAST_LOAD = 0.05  # below it a run sees too few wake-ups of the emulators for its 99th percentile
 
@@ -129,28 +132,39 @@ def s8() -> Verdict:
 
 
 def s18() -> Verdict:
-    """Pinning, looking ahead, balancing: until which density, for which demand, and for which flows each helps."""
+    """Pinning, looking ahead, merging, balancing: until which density, demand, rate and flows each helps."""
 
     def wait_ns(vcpus: int, pinning: str) -> float:
         run = schedule(**_HOST | {"vms": vcpus}, pinning=pinning, emulator_load=0.0)
         return run.waits.quantile_ns(0.99)
 
+    felt = FACTS["host.wakeup"].value
     shares = [float(flow_shares(_FLOWS, exponent)[0]) for exponent in (0.0, 1.0)]
     conditions = (
         turn("pinned", "host_no_emulators", _VCPUS, 8, lambda v: wait_ns(int(v), "vcpus") <= wait_ns(int(v), "none")),
         turn("predicted", "ahead", _DEMAND, "season", lambda v: forecast(demand=v).chosen.verdict == "better"),
+        turn("halved", "coalescing", _RATE, 1e6, lambda v: moderation(rate_packets_per_s=v).packets_per_interrupt >= 2),
+        turn("unfelt", "coalescing", _DELAY, 1_000,
+             lambda v: moderation(interrupt_delay_ns=int(v)).p99_delay_ns <= felt),
         turn("divisible", "flows", _QUEUES, 1, lambda v: shares[1] <= 1 / v),
-    )
+    )  # fmt: skip
+    each, merged = (moderation(moderation=scheme, rate_packets_per_s=_PACKETS_PER_S) for scheme in ("off", "virtio"))
     measured = forecast(demand="azure")
     sentences = filled(
         "s18", free=show(wait_ns(16, "none"), "ns", 2), pinned=show(wait_ns(16, "vcpus"), "ns", 2),
         low=show(measured.chosen.skill_low, "%", 2), high=show(measured.chosen.skill_high, "%", 2),
         walk=show(forecast(demand="walk").chosen.skill_high, "%", 2), flows=number(_FLOWS, 4),
+        packets=show(_PACKETS_PER_S, "packets/s"), count=number(merged.options.max_packets),
+        timer=show(merged.options.interrupt_delay_ns, "ns"), every=show(each.interrupts_per_s, "1/s"),
+        fewer=show(merged.interrupts_per_s, "1/s"), all=show(each.interrupt_share, "%"),
+        rest=show(merged.interrupt_share, "%"), mean=show(merged.mean_delay_ns, "ns"),
+        light=show(conditions[2].low or 0.0, "packets/s"), felt=show(felt, "ns"),
         even=show(shares[0], "%", 2), elephant=show(shares[1], "%", 2), queues=number(BalanceOptions().queues),
     )  # fmt: skip
     calls = ('cpu.schedule(vms=16, vcpus_per_vm=1, pinning="vcpus", emulator_load=0)', 'cpu.forecast(demand="walk")',
-             "cpu.balance(flows=1)")  # fmt: skip
-    return verdict("S18", sentences, conditions, cited("sched.slice", "rss.table"), calls)
+             "offload.moderation(rate_packets_per_s=1e6)", "cpu.balance(flows=1)")  # fmt: skip
+    facts = cited("sched.slice", "moderation.packets", "host.wakeup", "rss.table")
+    return verdict("S18", sentences, conditions, facts, calls)
 
 
 @functools.cache

@@ -17,11 +17,20 @@ BLOCK_DEVICE = 2  # its virtio device id
 SECTOR_BYTES, REQUEST_BYTES = 512, 4096
 MOST_AT_ONCE = 32
 IN, OUT, FLUSH, GET_ID = 0, 1, 4, 8
-_FLUSH_FEATURE = 1 << 9
+_FLUSH_FEATURE, _CONFIG_WCE = 1 << 9, 1 << 11  # without the second, taking the first switches the cache on
+_WRITE_BACK = 32  # its place in the configuration
 _HEADER = struct.Struct("<IIQ")
 _PENDING = 0xFF  # no device writes this status
 
-Calls = Literal["each", "last", "none"]
+Calls = Literal["each", "delayed", "last", "none"]
+_DELAYED = -1  # three quarters of what is left, and one more: virtqueue_enable_cb_delayed of Linux
+
+
+def _ahead(after: int | None, left: int) -> int | None:
+    """After how many more of ``left`` requests to ask for a call."""
+    if after is None:
+        return None
+    return left * 3 // 4 + 1 if after == _DELAYED else min(after, left)
 
 
 class BlkDriver:
@@ -32,7 +41,7 @@ class BlkDriver:
         seconds: float = 10.0,
     ) -> None:  # fmt: skip
         self.transport, self.seconds = transport, seconds
-        transport.start(int(features) | _FLUSH_FEATURE, [queue_size])
+        transport.start(int(features) | _FLUSH_FEATURE | _CONFIG_WCE, [queue_size])
         self.ring, self.memory = transport.queues[0], transport.memory
         self.initialization = Counts(str(words("qemu.initialization")), self._registers(), unit="run")
         take = transport.arena.take
@@ -57,6 +66,13 @@ class BlkDriver:
     def flush(self) -> None:
         """Returns when all that was written is on the disk."""
         self._one(FLUSH, 0, 0)
+
+    @property
+    def write_back(self) -> bool:
+        """Whether the device says that it has a write cache, so that a driver must flush."""
+        if self.transport.features & _CONFIG_WCE:
+            return bool(self.transport.config(_WRITE_BACK, 1)[0])
+        return bool(self.transport.features & _FLUSH_FEATURE)
 
     def serial(self) -> str:
         """The name that the device gives its disk."""
@@ -97,7 +113,7 @@ class BlkDriver:
                 left -= len(self.ring.take())
                 if left <= 0:
                     return
-                found = after is not None and self.ring.calls(min(after, left))
+                found = after is not None and self.ring.calls(_ahead(after, left))
             if after is None:
                 sleep(0)
 
@@ -116,20 +132,21 @@ class BlkDriver:
         """Reads ``count`` times 4 KiB, all in flight together: every other 4 KiB of the disk, or ``adjacent`` ones.
 
         ``kick_each``: shows the device each request as it is made, instead of all at the end. ``calls``: it may call
-        after each request that came back, after the last (as far as the ring can say so), or never.
+        after each request that came back, after three quarters of those that are out (and so on), after the last (as
+        far as the ring can say so), or never.
         """
         if not 1 <= count <= MOST_AT_ONCE:
             raise ValueError(say("qemu.batch", most=MOST_AT_ONCE, given=count))
-        after = {"each": 1, "last": count, "none": None}[calls]
+        after = {"each": 1, "delayed": _DELAYED, "last": count, "none": None}[calls]
         sectors = [(8 if adjacent else 16) * n % (self.sectors - 7) for n in range(count)]
         if kick_each:  # the first may be back before the last is made: a packed ring must guess where that will stand
-            self.ring.calls(after)
+            self.ring.calls(_ahead(after, count))
         for n, sector in enumerate(sectors):
             self._add(n, IN, sector, REQUEST_BYTES)
             if kick_each:
                 self._publish()
         if not kick_each:
-            self.ring.calls(after)
+            self.ring.calls(_ahead(after, count))
         self._publish()
         self._collect(count, after)
         return [self._result(n, IN, sector, REQUEST_BYTES) for n, sector in enumerate(sectors)]

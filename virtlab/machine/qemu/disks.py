@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from virtlab.core.counts import Counts
@@ -12,6 +12,7 @@ from virtlab.core.words import say, words
 from virtlab.machine.owning import MachineError, Owner, memory_file
 from virtlab.machine.qemu.blk_driver import BLOCK_DEVICE, MOST_AT_ONCE, BlkDriver
 from virtlab.machine.qemu.mmio import Mmio
+from virtlab.machine.qemu.nbd import NbdDisk, nbd_options
 from virtlab.machine.qemu.pci import Pci
 from virtlab.machine.qemu.process import Qemu, block_options
 from virtlab.machine.qemu.qtest import Qtest
@@ -19,6 +20,11 @@ from virtlab.virtio import Feature
 
 #: What the disks of the experiments hold: no two sectors alike.
 DISK_BYTES = 1 << 20
+#: What makes QEMU's cache modes: options of the block node, and whether the device has a write cache.
+CACHE_OPTIONS: Mapping[str, tuple[str, bool]] = {
+    "writeback": ("", True), "none": (",cache.direct=on", True), "writethrough": ("", False),
+    "directsync": (",cache.direct=on", False), "unsafe": (",cache.no-flush=on", True),
+}  # fmt: skip
 _READ_SECTORS, _BUSY, _DATA, _IDE_LINE, _IDE_SECONDS = 0x20, 0x80, 0x08, 14, 5.0
 
 
@@ -32,23 +38,31 @@ class VirtioBlk(BlkDriver, Owner):
 
     ``disk``: what it holds. ``transport``: "mmio" (microvm, a level-triggered interrupt) or "pci" (MSI-X).
     ``messages``: reach guest memory by qtest messages instead of mapping it. ``back_end``: the socket of a vhost-user
-    back end that serves the disk instead of QEMU. Closing it ends QEMU. Raises MachineError, as Qemu does.
+    back end that serves the disk instead of QEMU. ``served``: what holds the disk's contents instead of memory of ours.
+    ``cache``: one of QEMU's cache modes. ``refusing``: a disk on which every flush fails. Closing it ends QEMU. Raises
+    MachineError, as Qemu does.
     """
 
     def __init__(
         self, disk: bytes = b"", packed: bool = False, transport: Literal["mmio", "pci"] = "mmio",
         event_idx: bool = True, indirect: bool = False, messages: bool = False, merging: bool = True,
         back_end: socket.socket | None = None, trace: Sequence[str] = (), queue_size: int = 128,
+        served: NbdDisk | None = None, cache: str = "writeback", refusing: bool = False,
     ) -> None:  # fmt: skip
         Owner.__init__(self)
+        if cache not in CACHE_OPTIONS:
+            raise ValueError(say("qemu.cache", given=cache, known=", ".join(CACHE_OPTIONS)))
+        node, write_back = CACHE_OPTIONS[cache]
         mmio = transport == "mmio"
         options = f"packed={'on' if packed else 'off'}" + ("" if mmio else ",disable-legacy=on")
         with self._opening() as held:
             if back_end is None:
-                fd = memory_file(held, disk or pattern())
+                fd = memory_file(held, disk or pattern()) if served is None else served.peer.fileno()
                 device = "virtio-blk-device" if mmio else "virtio-blk-pci"
                 options = f"drive=disk,request-merging={'on' if merging else 'off'},{options}"
-                behind = block_options(fd)
+                options += f",write-cache={'on' if write_back else 'off'}"
+                behind = block_options(fd, refusing) if served is None else nbd_options(served)
+                behind[-1] += node
             else:
                 fd = back_end.fileno()
                 device = "vhost-user-blk" if mmio else "vhost-user-blk-pci"

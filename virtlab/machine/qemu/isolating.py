@@ -15,7 +15,7 @@ from virtlab.machine.computer import watch
 from virtlab.machine.owning import MachineError
 from virtlab.machine.qemu.edu import OPTIONS, Edu
 from virtlab.machine.qemu.process import Qemu
-from virtlab.machine.qemu.recorded import Witness, _kept, qemu_version, witness_lines, witness_of
+from virtlab.machine.qemu.recorded import Witness, kept_table, qemu_version, witness_lines, witness_of
 from virtlab.machine.qemu.vtd import Capabilities, FaultRecord, Vtd
 
 TrialKey = Literal["off", "no_context", "inside", "outside", "read_only", "stale", "invalidated"]
@@ -147,7 +147,7 @@ def measure_iommu() -> IommuSeen:
 @functools.cache
 def recorded_iommu() -> IommuSeen:
     """The IOMMU of a QEMU that comes with the course, for computers that have none."""
-    tree = _kept("recorded_iommu.toml")
+    tree = kept_table("recorded_iommu.toml")
     kept: Any = {key: tuple(v) if isinstance(v, list) else v for key, v in tree["capabilities"].items()}
     capabilities = Capabilities(**kept)
     trials = tuple(

@@ -116,8 +116,14 @@ class Qemu(Owner):
         return os.pread(self._log, most_bytes, start)
 
 
-def block_options(fd: int) -> list[str]:
-    """Options for a block node "disk" on an inherited descriptor."""
-    return ["-add-fd", f"fd={fd},set=1", "-blockdev",
-            "driver=file,node-name=disk,filename=/dev/fdset/1,locking=off"]  # fmt: skip
+def block_options(fd: int, refusing: bool = False) -> list[str]:
+    """Options for a block node "disk" on an inherited descriptor. ``refusing``: every flush of it fails."""
+    node = "driver=file,node-name=disk,filename=/dev/fdset/1,locking=off"
+    if refusing:
+        # The layer that refuses lies below one that does not, because QEMU asks the lower layers first.
+        below = {"driver": "blkdebug", "image.driver": "file", "image.filename": "/dev/fdset/1", "image.locking": "off",
+                 "image.cache.direct": "off", "inject-error.0.event": "none", "inject-error.0.iotype": "flush",
+                 "inject-error.0.errno": "5"}  # fmt: skip
+        node = "driver=raw,node-name=disk," + ",".join(f"file.{key}={value}" for key, value in below.items())
+    return ["-add-fd", f"fd={fd},set=1", "-blockdev", node]
 

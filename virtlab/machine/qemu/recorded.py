@@ -119,13 +119,13 @@ class RegisterCounts(Shown):
 
     def toml(self) -> str:
         """The text of a file that :func:`recorded_device` reads."""
-        lines = [*witness_lines(self.witness), f"rounds = {self.rounds}", f"ide = {_plain(self.ide.accesses)}",
-                 f"ide_calls = {_plain(self.ide.calls)}"]  # fmt: skip
+        lines = [*witness_lines(self.witness), f"rounds = {self.rounds}", f"ide = {plain(self.ide.accesses)}",
+                 f"ide_calls = {plain(self.ide.calls)}"]  # fmt: skip
         for (disk, way), seen in self.batches.items():
             lines += ["", "[[batches]]", f'disk = "{disk}"']
             lines += [f"{name} = {json.dumps(value)}" for name, value in way._asdict().items()]
             for name in Batch._fields:
-                lines.append(f"counted_{name} = [{', '.join(_plain(getattr(seen[n], name)) for n in BATCHES)}]")
+                lines.append(f"counted_{name} = [{', '.join(plain(getattr(seen[n], name)) for n in BATCHES)}]")
         return "\n".join([*lines, ""])
 
 
@@ -267,20 +267,20 @@ def _time(disk: VirtioBlk, n: int) -> int:
 @functools.cache
 def recorded_device() -> RegisterCounts:
     """The register accesses of a QEMU that come with the course, in all 24 ways, for computers that have none."""
-    tree = _kept("recorded_device.toml")
+    tree = kept_table("recorded_device.toml")
     batches = {}
     for entry in tree["batches"]:
-        spans = zip(*([_span(value) for value in entry[f"counted_{name}"]] for name in Batch._fields), strict=True)
+        spans = zip(*([span(value) for value in entry[f"counted_{name}"]] for name in Batch._fields), strict=True)
         way = Way(**{name: entry[name] for name in Way._fields})
         batches[entry["disk"], way] = {n: Batch(*pair) for n, pair in zip(BATCHES, spans, strict=True)}
-    ide = Batch(_span(tree["ide"]), _span(tree["ide_calls"]))
+    ide = Batch(span(tree["ide"]), span(tree["ide_calls"]))
     return RegisterCounts(witness_of(tree), tree["rounds"], ide, batches)
 
 
 @functools.cache
 def recorded_timeline() -> TracedReads:
     """The timelines of a QEMU that come with the course, for computers that have none."""
-    tree = _kept("recorded_timeline.toml")
+    tree = kept_table("recorded_timeline.toml")
     entries = {entry["ring"]: entry for entry in tree["timeline"]}
     seen = {
         ring: Timeline(e["requests"], {stage: float(us) for stage, us in e["us"].items()},
@@ -290,7 +290,7 @@ def recorded_timeline() -> TracedReads:
     return TracedReads(witness_of(tree), seen, plain, traced)
 
 
-def _kept(name: str) -> dict[str, Any]:
+def kept_table(name: str) -> dict[str, Any]:
     return tomllib.loads((resources.files("virtlab.machine") / "data" / name).read_text(encoding="utf-8"))
 
 
@@ -307,11 +307,11 @@ def witness_lines(witness: Witness) -> list[str]:
     return [f"qemu = {json.dumps(witness.qemu)}", f"facts = {{ {parts} }}"]
 
 
-def _plain(span: Span) -> str:
+def plain(span: Span) -> str:
     """A span as TOML: one number where there is no interval."""
     values = [f"{value:g}" for value in span]
     return values[0] if span.least == span.most else f"[{', '.join(values)}]"
 
 
-def _span(value: Any) -> Span:
+def span(value: Any) -> Span:
     return Span(*value) if isinstance(value, list) else Span(value, value, value)
