@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.strategies import settings_of
 from virtlab.core.jit import have_numba
 from virtlab.core.parameter import ParameterError
-from virtlab.offload import SCHEDULERS, SliceOptions, all_slices, jain, max_min, slices
+from virtlab.offload import SCHEDULERS, SliceOptions, all_slices, jain, max_min, sriov
 from virtlab.offload.slice_kernel import DRR, FIELDS, FIFO, RR, SCALE, SFQ, slice_kernel
 
 near = pytest.approx
@@ -203,26 +203,26 @@ def test_every_weight_has_whole_tags():
 
 def test_drr_and_sfq_give_the_golden_shares():
     for scheduler in ("drr", "sfq"):
-        found = slices(slice_scheduler=scheduler)
+        found = sriov(slice_scheduler=scheduler)
         assert found.shares_gbit_per_s == (10, 60, 30) and found.water_gbit_per_s == 30
         assert found.jain == near(1)
 
 
 def test_by_frame_the_largest_frames_win_and_the_small_tenant_starves():
-    found = slices(slice_scheduler="rr")
+    found = sriov(slice_scheduler="rr")
     wire = (276, 1_538, 9_038)
     assert found.starved and found.shares_gbit_per_s == near([100 * bytes_ / sum(wire) for bytes_ in wire])
 
 
 def test_token_buckets_waste_what_nobody_uses():
-    found = slices(slice_scheduler="bucket")
+    found = sriov(slice_scheduler="bucket")
     assert found.shares_gbit_per_s == (10, 50, 25) and found.wasted_gbit_per_s == near(15)
     assert "lie idle" in found.sentence()
 
 
 @given(settings_of(SliceOptions))
 def test_the_run_agrees_with_the_law_in_the_long_run(options):
-    found = slices(options)
+    found = sriov(options)
     used, link = found.law()
     assert used == near(link) and found.idle_gbit_per_s >= -1e-9 * link
     assert found.jain <= 1 + 1e-9
@@ -238,7 +238,7 @@ def test_the_run_agrees_with_the_law_in_the_long_run(options):
 @pytest.mark.parametrize("vfs", [2, 3, 8])
 def test_the_defaults_run_is_near_the_law(scheduler, vfs):
     """First come, first served is as uneven as the frames come: some thousand of each VF, at random."""
-    found = slices(slice_scheduler=scheduler, slice_vfs=vfs)
+    found = sriov(slice_scheduler=scheduler, slice_vfs=vfs)
     for sent, share in zip(found.sent_gbit_per_s, found.shares_gbit_per_s, strict=True):
         assert sent == near(share, rel=0.12 if scheduler == "fifo" else 0.05, abs=0.3)
 
@@ -254,24 +254,24 @@ def test_a_small_frame_waits_for_one_large_one_under_sfq_and_for_a_round_under_d
 
 
 def test_a_larger_quantum_is_a_longer_wait():
-    short, long = (slices(quantum_bytes=q).p99_ns for q in (9_216, 65_536))
+    short, long = (sriov(quantum_bytes=q).p99_ns for q in (9_216, 65_536))
     assert long > 3 * short
 
 
 def test_a_capped_neighbour_takes_no_more_than_its_cap():
-    found = slices(cap_gbit_per_s=20.0)
+    found = sriov(cap_gbit_per_s=20.0)
     assert found.shares_gbit_per_s == (10, 20, 20)
     assert max(found.sent_gbit_per_s[1:]) <= 20 * 1.02
 
 
 def test_an_empty_link_adds_nothing_but_the_frame_itself():
-    found = slices(small_gbit_per_s=0.1, greedy_gbit_per_s=0.1, slice_vfs=2, slice_scheduler="fifo")
+    found = sriov(small_gbit_per_s=0.1, greedy_gbit_per_s=0.1, slice_vfs=2, slice_scheduler="fifo")
     assert found.p50_ns == near(276 * 8 / 100, rel=0.05)
 
 
 @given(settings_of(SliceOptions))
 def test_each_setting_has_a_sentence_and_a_table(options):
-    found = slices(options)
+    found = sriov(options)
     assume(not math.isnan(found.p99_ns))
     assert found.sentence().endswith(".") and "nan" not in str(found)
     assert len(found.table().rows) == options.slice_vfs
@@ -279,4 +279,4 @@ def test_each_setting_has_a_sentence_and_a_table(options):
 
 def test_an_unknown_scheduler_is_told_the_known_ones():
     with pytest.raises(ParameterError, match="fifo or rr or drr"):
-        slices(slice_scheduler="wfq")
+        sriov(slice_scheduler="wfq")

@@ -28,7 +28,7 @@ from virtlab.offload.pcie import Pcie, PcieOptions, TransferOptions, pcie
 from virtlab.offload.rings import RINGS, Nic
 from virtlab.offload.sharing import jain, max_min
 from virtlab.offload.slice_options import SCHEDULERS, SliceOptions
-from virtlab.offload.slices import Slices, all_slices, slices
+from virtlab.offload.slices import Slices, all_slices, sriov
 from virtlab.offload.throttle import Throttle, ThrottleOptions, throttle
 from virtlab.offload.unmap_story import UnmapOptions, UnmapStory, unmap_story
 from virtlab.offload.ways import OFFLOADED, WAYS, MigrationClasses, migration_classes
@@ -45,6 +45,6 @@ __all__ = [
     "batch_calls", "cache_modes", "card", "card_budgets", "card_curve", "card_neighbours", "cipher_floor",
     "compare_moderation", "compare_writes", "count_iotlb", "data_check", "delayed_event", "durability", "encryption",
     "functions", "heavy_limit", "in_flight_bytes", "iommu", "jain", "light_limit", "max_min", "migration_classes",
-    "moderation", "moderation_at", "moderation_run", "nic_gbit_per_s", "packet_dma", "pcie", "slices", "table_bytes",
+    "moderation", "moderation_at", "moderation_run", "nic_gbit_per_s", "packet_dma", "pcie", "sriov", "table_bytes",
     "throttle", "unmap_story", "unsliced", "window", "window_gbit_per_s",
 ]  # fmt: skip

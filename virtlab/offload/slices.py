@@ -89,7 +89,7 @@ class Slices(Shown):
         return Table.of(words("slices.header"), rows, self.sentence(), numeric=range(7))
 
 
-def slices(options: SliceOptions | None = None, /, **changes: Any) -> Slices:
+def sriov(options: SliceOptions | None = None, /, **changes: Any) -> Slices:
     """The link under one scheduler. Options as in :class:`SliceOptions`, as one object or by name.
 
     The run depends on ``slice_seed``. Schedulers: first come, first served; round robin, a frame each (Nagle 1987);
@@ -106,7 +106,7 @@ def slices(options: SliceOptions | None = None, /, **changes: Any) -> Slices:
 
 def all_slices(options: SliceOptions) -> dict[str, Slices]:
     """The same link under each scheduler."""
-    return {scheduler: slices(options.replace(slice_scheduler=scheduler)) for scheduler in SCHEDULERS}
+    return {scheduler: sriov(options.replace(slice_scheduler=scheduler)) for scheduler in SCHEDULERS}
 
 
 def _shares(o: SliceOptions, demands: tuple[float, ...]) -> tuple[float, ...]:
