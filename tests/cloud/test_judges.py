@@ -611,6 +611,15 @@ def test_s8_gains_add_up_only_where_one_of_them_is_small():
     assert "more than the sum" in said("S8") and "less than the sum" in said("S8")
 
 
+def test_s8_a_small_vf_is_served_where_shares_are_counted_in_bytes():
+    assert of("S8", "vf_served", "slice_scheduler", "sliced").choices == ("drr", "sfq", "bucket")
+
+
+def test_s8_small_frames_of_a_rival_reach_through_the_slices():
+    rival = of("S8", "unmoved", "rival_frame_bytes", "card_rival")
+    assert not rival.holds(64) and rival.holds(1500)
+
+
 def test_s18_pinning_lengthens_waits_from_the_second_vcpu_of_a_pcpu_on():
     pinned = of("S18", "pinned", "vms", "host_no_emulators")
     assert (pinned.low, pinned.high, pinned.breaks_at) == (1, 8, 9)

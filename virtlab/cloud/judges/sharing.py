@@ -21,7 +21,15 @@ from virtlab.cpu import (
 from virtlab.cpu.balancing import BalanceOptions
 from virtlab.cpu.forecast import ForecastOptions
 from virtlab.evidence import FACTS
-from virtlab.offload import ModerationOptions, moderation
+from virtlab.offload import (
+    CardNeighbourOptions,
+    ModerationOptions,
+    SliceOptions,
+    card_neighbours,
+    moderation,
+    sriov,
+)
+from virtlab.offload.slice_options import SliceScheduler
 
 #: Seven vCPUs of seven VMs on eight pCPUs, so that one pCPU is there to reserve; long enough for a 99th percentile.
 _HOST: dict[str, Any] = {"pcpus": 8, "vms": 7, "vcpus_per_vm": 1, "wall_ns": 400_000_000}
@@ -116,7 +124,11 @@ def s8() -> Verdict:
         turn("adds", "with_own_cpu", _SECOND, "offload", lambda v: adds("own_cpu", v)),
         turn("adds", "with_own_core", Axis("second_remedy", choices=_SECOND.choices[:-1]), "offload",
              lambda v: adds("own_core", v)),
+        turn("vf_served", "sliced", Axis.of(SliceOptions, "slice_scheduler"), "drr", _served),
+        turn("unmoved", "card_rival", Axis.of(CardNeighbourOptions, "rival_frame_bytes"),
+             FACTS["ethernet.frame.typical"].value, lambda v: _unmoved(int(v))),
     )  # fmt: skip
+    lots = {name: show(lot.victim_gbit_per_s, "Gb/s") for name, lot in card_neighbours().lots.items()}
     host = NeighbourOptions()
     sold = [host.with_remedies(remedies).vcpus_sold for remedies in ((), NEIGHBOUR_REMEDIES)]
     sentences = filled(
@@ -125,10 +137,25 @@ def s8() -> Verdict:
         cpu=show(gain_ns("own_cpu"), "ns", 2), core=show(gain_ns("own_core"), "ns", 2),
         cat=show(gain_ns("cat"), "ns", 2), pair=show(gain_ns("own_cpu", "cat"), "ns", 2),
         two=show(gain_ns("own_core", "cat"), "ns", 2), offload=show(gain_ns("offload"), "ns", 2),
-        before=number(sold[0]), after=number(sold[1]),
+        before=number(sold[0]), after=number(sold[1]), asked=show(SliceOptions().small_gbit_per_s, "Gb/s"),
+        **{f"lot_{name}": text for name, text in lots.items()},
     )  # fmt: skip
-    facts = cited("smt.yield", "cat.llc.size", "neighbour.overcommit")
-    return verdict("S8", sentences, conditions, facts, ("cpu.neighbour_remedies()", "cpu.neighbours(own_cpu=True)"))
+    facts = cited("smt.yield", "cat.llc.size", "neighbour.overcommit", "slice.small.demand", "card.packet",
+                  "iommu.m50.miss")  # fmt: skip
+    calls = ("cpu.neighbour_remedies()", "cpu.neighbours(own_cpu=True)", "offload.sriov()", "offload.card_neighbours()")
+    return verdict("S8", sentences, conditions, facts, calls)
+
+
+def _served(scheduler: SliceScheduler) -> bool:
+    """Whether a small VF beside greedy ones is given what it asks for."""
+    found = sriov(slice_scheduler=scheduler)
+    return found.shares_gbit_per_s[0] >= found.options.small_gbit_per_s * (1 - 1e-9)
+
+
+def _unmoved(rival_frame_bytes: int) -> bool:
+    """Whether a VF receives about all of its packets (99 %) although another one has no slice but its own queue."""
+    lots = card_neighbours(rival_frame_bytes=rival_frame_bytes).lots
+    return lots["none"].victim_gbit_per_s >= 0.99 * lots["alone"].victim_gbit_per_s
 
 
 def s18() -> Verdict:
