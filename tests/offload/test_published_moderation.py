@@ -13,7 +13,8 @@ def guest(rate, **changes):
 def test_packets_an_interrupt_of_a_vhost_user_guest():
     """2.37 at 390 k packets/s, no event index (M44d). How interrupts reached it, and its costs, were not stated.
 
-    So near is partly luck: the commit compares two drivers, and which of them this was is not kept. Hence a bracket.
+    So near is luck: it is the driver before the patch, with interrupts that it did not need, and a guest that is sent
+    more than it takes, which ours would answer with polling for ever. Hence a bracket.
     """
     rate, measured = FACTS["io.vhost_user.guest.rx"].value, FACTS["io.vhost_user.guest.packets_per_interrupt"].value
     assert measured == FACTS["irq.m44d.packets"].value

@@ -52,33 +52,7 @@ def limits(packets: int, wait: int, light: int, heavy: int) -> Truth:
     )
 
 
-def change(pending: int, new: int) -> Truth:
-    device = Coalescer(max_packets=20, max_usecs=1_000_000)
-    for n in range(pending):
-        device.packet(n)
-    told = sum(t.packets for t in device.change(pending, new, 1_000_000))
-    further = 0
-    while True:
-        further += 1
-        if device.packet(pending + further):
-            break
-    device.reset(10_000)
-    after = sum(t.packets for t in device.packet(10_001))
-    return Truth(
-        (float(told), float(further), float(after)),
-        {
-            "only_new": (float(new) if told and told != new else None, None, None),
-            "waits": (0.0 if told else None, None, None),
-            "at_once": (None if told else float(pending), None, None),
-            "from_zero": (None, None if told else float(new), None),
-            "rest": (None, float(abs(new - pending)) if told and new != pending else None, None),
-            "never": (None, None, 0.0),
-            "kept": (None, None, float(new)),
-        },
-    )
-
-
-NUMBERS: dict[str, Callable[..., Truth]] = {"10.limits": limits, "10.change": change}
+NUMBERS: dict[str, Callable[..., Truth]] = {"10.limits": limits}
 
 # --- designs ----------------------------------------------------------------------------------------------------------
 
