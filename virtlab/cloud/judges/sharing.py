@@ -172,7 +172,7 @@ def s18() -> Verdict:
         turn("predicted", "ahead", _DEMAND, "season", lambda v: forecast(demand=v).chosen.verdict == "better"),
         turn("halved", "coalescing", _RATE, 1e6, lambda v: moderation(rate_packets_per_s=v).packets_per_interrupt >= 2),
         turn("unfelt", "coalescing", _DELAY, 1_000,
-             lambda v: moderation(interrupt_delay_ns=int(v)).p99_delay_ns <= felt),
+             lambda v: moderation(interrupt_delay_ns=int(v), rate_packets_per_s=_PACKETS_PER_S).p99_delay_ns <= felt),
         turn("divisible", "flows", _QUEUES, 1, lambda v: shares[1] <= 1 / v),
     )  # fmt: skip
     each, merged = (moderation(moderation=scheme, rate_packets_per_s=_PACKETS_PER_S) for scheme in ("off", "virtio"))
