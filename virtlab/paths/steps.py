@@ -58,8 +58,9 @@ class Event(StrEnum):
 #: What the cost of a step is shared by: every packet or request pays it, or all of one kick, refill, interrupt ...
 Per = Literal["packet", "request", "kick", "refill", "interrupt", "completion"]
 
-#: Kinds of per-byte cost: a CPU copies, the wire (with preamble and gap), the PCIe link (with packet headers), a disk.
-PerByte = Literal["", "copy", "wire", "pcie", "disk"]
+#: Kinds of per-byte cost: a CPU copies, the wire (with preamble and gap), the PCIe link (with packet headers), a disk,
+#: a copy through the page cache of the host, which has its work with each page, a cipher on a core, and in an engine.
+PerByte = Literal["", "copy", "wire", "pcie", "disk", "page", "cipher", "engine"]
 
 #: The way that a step may be limited to: of a packet, or of a request.
 Way = Literal["tx", "rx", "read", "write", "both"]
