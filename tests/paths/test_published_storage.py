@@ -4,8 +4,8 @@ Input of the NSDI'20 rows is bare metal alone: its time at QD1 gives the disk, i
 128 KiB rate the disk's. What a VM makes of it is the model's word. Waits of 20 to 600 µs send a Skylake-SP core into
 C1E (10 µs to wake, ``cpu.idle_exit.c1e``), which is the one condition that the authors do not state.
 
-Rows that are not here: writes at depth, since fio's fsync=32 puts the wait for the flush outside the latency, so that
-rate and latency contradict each other (``test_in_flight.py``) and the model has no flush; ``io.blk.fc.*`` rates, which
+Rows that are not here: writes at depth, since fio's fsync=32 has a flush after each 32 writes in the rate, and the model
+has none (alone, at QD1, it makes rate and latency contradict each other: ``test_in_flight.py``); ``io.blk.fc.*`` rates, which
 come from the host's page cache; ``storage.io2.*``, which are limits of a contract and not measurements.
 """
 

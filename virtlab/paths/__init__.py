@@ -7,6 +7,7 @@ from virtlab.paths.ladder import LADDER
 from virtlab.paths.linerate import budget_cycles, line_rate
 from virtlab.paths.options import TUNING, PathOptions
 from virtlab.paths.path import Path
+from virtlab.paths.products import products
 from virtlab.paths.results import Capacity, Counts, CpuBill, Latency, Stage
 from virtlab.paths.simulate import Load, Simulation
 from virtlab.paths.steps import Event, Place, Server, Step
@@ -21,5 +22,5 @@ __all__ = [
     "CpuBill", "DepthCurve", "Depths", "Event", "InFlight", "Latency", "Load", "Path", "PathOptions", "Place",
     "RequestCapacity", "RequestCounts", "RequestCpu", "RequestLatency", "Server", "Simulation", "Stage", "Station",
     "Step", "StorageCosts", "StorageOptions", "StoragePath", "bounds", "budget_cycles", "closed_network", "line_rate",
-    "simulate_depth", "two_of",
+    "products", "simulate_depth", "two_of",
 ]  # fmt: skip
