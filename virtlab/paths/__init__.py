@@ -12,6 +12,7 @@ from virtlab.paths.results import Capacity, Counts, CpuBill, Latency, Stage
 from virtlab.paths.simulate import Load, Simulation
 from virtlab.paths.steps import Event, Place, Server, Step
 from virtlab.paths.storage import STORAGE
+from virtlab.paths.storage_compare import PathsAtDepth, storage_paths
 from virtlab.paths.storage_options import STORAGE_COST_SETS, StorageCosts, StorageOptions
 from virtlab.paths.storage_path import StoragePath
 from virtlab.paths.storage_results import DepthCurve, RequestCapacity, RequestCounts, RequestCpu, RequestLatency
@@ -19,8 +20,8 @@ from virtlab.paths.storage_simulate import ClosedRun, simulate_depth
 
 __all__ = [
     "COST_SETS", "LADDER", "STORAGE", "STORAGE_COST_SETS", "TUNING", "Capacity", "ClosedRun", "Costs", "Counts",
-    "CpuBill", "DepthCurve", "Depths", "Event", "InFlight", "Latency", "Load", "Path", "PathOptions", "Place",
-    "RequestCapacity", "RequestCounts", "RequestCpu", "RequestLatency", "Server", "Simulation", "Stage", "Station",
-    "Step", "StorageCosts", "StorageOptions", "StoragePath", "bounds", "budget_cycles", "closed_network", "line_rate",
-    "products", "simulate_depth", "two_of",
+    "CpuBill", "DepthCurve", "Depths", "Event", "InFlight", "Latency", "Load", "Path", "PathOptions", "PathsAtDepth",
+    "Place", "RequestCapacity", "RequestCounts", "RequestCpu", "RequestLatency", "Server", "Simulation", "Stage",
+    "Station", "Step", "StorageCosts", "StorageOptions", "StoragePath", "bounds", "budget_cycles", "closed_network",
+    "line_rate", "products", "simulate_depth", "storage_paths", "two_of",
 ]  # fmt: skip

@@ -34,7 +34,8 @@ class InFlight(Shown):
         return self.iops * request_bytes * 8 / 1e9
 
     def sentence(self) -> str:
-        values = {"iops": show(self.iops, "1/s"), "latency": show(self.latency_ns, "ns"), "depth": number(self.depth)}
+        depth = say("in_flight.one" if self.depth == 1 else "in_flight.many", n=number(self.depth))
+        values = {"iops": show(self.iops, "IOPS"), "latency": show(self.latency_ns, "ns"), "depth": depth}
         if self.derived:
             return say(f"in_flight.{self.derived}", **values)
         key = "fits" if abs(self.gap) < 0.05 else "more" if self.gap > 0 else "less"
@@ -42,7 +43,7 @@ class InFlight(Shown):
 
     def table(self) -> Table:
         rows = [
-            (words("in_flight.rate"), show(self.iops, "1/s"), "◀" if self.derived == "iops" else ""),
+            (words("in_flight.rate"), show(self.iops, "IOPS"), "◀" if self.derived == "iops" else ""),
             (words("in_flight.time"), show(self.latency_ns, "ns"), "◀" if self.derived == "latency_ns" else ""),
             (words("in_flight.requests"), number(self.depth), "◀" if self.derived == "depth" else ""),
         ]

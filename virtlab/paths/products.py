@@ -1,4 +1,4 @@
-"""What is quoted of disks that are sold, and whether one of them has all of it: figures of two products are no third."""
+"""What is quoted of disks that are sold, and whether one of them has all of it: two products make no third."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from virtlab.core.table import Shown, Table
 from virtlab.core.units import show
-from virtlab.core.words import words
+from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
 
 #: By product: the facts with its highest IOPS, its latency, and whether it can be encrypted; "" where none was read.
@@ -81,4 +81,7 @@ def _quoted(product: str, wish: str, meets: bool | None) -> str:
     text = str(words(f"products.meets.{meets}"))
     if fact is None or wish == "encrypted":
         return text + (f" [{fact.evidence}]" if fact else "")
-    return f"{text} ({show(fact.value, fact.unit)} [{fact.evidence}])"
+    figure = show(fact.value, fact.unit if wish == "latency" else "IOPS")
+    if meets is None:
+        return f"{say('products.below', value=figure)} [{fact.evidence}]"
+    return f"{text} ({figure} [{fact.evidence}])"

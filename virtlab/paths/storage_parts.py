@@ -123,14 +123,15 @@ def host_submit(server: Server) -> tuple[Step, ...]:
 
 
 def thread(key: str, place: Place, server: Server, function: str, per: Per, syscalls: int = 0, **condition: object,
-            ) -> tuple[Step, Step]:  # fmt: skip
-    wake = Step(f"{key}_wake", place, server, function, ("context_switch", *("syscall",) * syscalls),
-                delay=("wakeup_rest", "idle_exit"), per=per,
-                causes=causes(E.CONTEXT_SWITCH, *(E.HOST_SYSCALL,) * syscalls), when=when(**condition),
-                idle=True)  # fmt: skip
+            ) -> tuple[Step, ...]:  # fmt: skip
+    """A thread is woken and sleeps again. Its loop asks what is new (``syscalls``) however busy it is."""
+    wake = Step(f"{key}_wake", place, server, function, ("context_switch",), delay=("wakeup_rest", "idle_exit"),
+                per=per, causes=causes(E.CONTEXT_SWITCH), when=when(**condition), idle=True)  # fmt: skip
+    turn = Step(f"{key}_turn", place, server, function, ("syscall",) * syscalls, per=per,
+                causes=causes(*(E.HOST_SYSCALL,) * syscalls), when=when(**condition))  # fmt: skip
     sleep = Step(f"{key}_sleep", place, server, "kernel/sched/core.c: schedule", ("context_switch",), per=per,
                  causes=causes(E.CONTEXT_SWITCH), when=when(**condition), aside=True, idle=True)  # fmt: skip
-    return wake, sleep
+    return (wake, turn, sleep) if syscalls else (wake, sleep)
 
 
 def call(place: Place, function: str) -> tuple[Step, ...]:

@@ -140,7 +140,7 @@ class RequestCapacity(Shown):
 
     def table(self) -> Table:
         rows = [
-            (words(f"storage.server.{s}"), show(rate, "1/s"), "◀" if s is self.bottleneck else "")
+            (words(f"storage.server.{s}"), show(rate, "IOPS"), "◀" if s is self.bottleneck else "")
             for s, rate in self.servers.items()
         ]
         return Table.of((words("paths.server"), words("storage.rate"), ""), rows,
@@ -189,7 +189,7 @@ class DepthCurve(Shown):
     def table(self) -> Table:
         chosen = [d for d in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096) if d <= len(self.depth)]
         rows = [
-            (str(d), show(self.at(d)[0], "1/s"), show(self.at(d)[1], "ns"), show(self.at(d)[0] / self.limit_iops, "%"))
+            (str(d), show(self.at(d)[0], "IOPS"), show(self.at(d)[1], "ns"), show(self.at(d)[0] / self.limit_iops, "%"))
             for d in chosen
         ]
         headers = (words("storage.depth"), words("storage.rate"), words("storage.latency_mean"), words("storage.full"))

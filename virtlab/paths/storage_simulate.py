@@ -40,7 +40,7 @@ class ClosedRun(Shown):
 
     def table(self) -> Table:
         rows = [
-            (words("storage.rate"), show(self.iops, "1/s")),
+            (words("storage.rate"), show(self.iops, "IOPS")),
             (words("storage.latency_mean"), show(self.mean_ns, "ns")),
             (words("load.p50"), show(self.p50_ns, "ns")),
             (words("load.p99"), show(self.p99_ns, "ns")),
