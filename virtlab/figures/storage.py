@@ -100,8 +100,9 @@ class StoragePicture(Picture[StorageResult]):
                                   ha="right", bbox=behind) for axes, y in ((rate, 2.2e2), (time, 2.2e4))]  # fmt: skip
         for text in self._values:
             text.set_x(DEEPEST)
-        self._limit = [rate.text(1, y, "", fontsize=SIZE["note"], color=look.ink, va="center", bbox=behind)
-                       for y in (1.7e7, 7.5e6)]  # one line each: a text of two lines is slow to draw
+        # One line each: a text of two lines is slow to draw.
+        self._limit = [rate.text(DEEPEST, y, "", fontsize=SIZE["note"], color=look.ink, va="center", ha="right",
+                                 bbox=behind) for y in (1.7e7, 7.5e6)]  # fmt: skip
         self._bars = {p: box(bar, 0, -0.4, 0, 0.8, gid=CUT, **place_style(look, p)) for p in PLACES}
         self._old_end = bar.plot([0, 0], [-0.5, 0.5], **ghost_style(look, color=look.ink))[0]
         self._scale = [self.figure.text(0.075 + 0.91 * x, 0.150, "", ha="center" if 0 < x < 1 else "left" if x == 0
@@ -161,13 +162,11 @@ class StoragePicture(Picture[StorageResult]):
             if kept is not None:
                 old.set_data([kept.depth], [float(np.clip(kept.here[i], *limits))])
             text.set_text(say("storage_lab.here", value=show(result.here[i], unit), depth=result.depth))
-        knee = _inside(result.knee_depth)
-        left = knee > 20
         said = (say("storage_lab.limit", server=words(f"storage.server.{result.bottleneck}")),
                 say("storage_lab.limit_rate", rate=show(result.limit_iops, "IOPS"),
                     depth=number(max(1.0, result.knee_depth), 2)))  # fmt: skip
-        for text, words_ in zip(self._limit, said, strict=True):
-            text.set(text=words_, x=knee / 1.12 if left else knee * 1.12, ha="right" if left else "left")
+        for text, line_ in zip(self._limit, said, strict=True):
+            text.set_text(line_)
         self._show_alone(result, kept)
 
     def _show_alone(self, result: StorageResult, kept: StorageResult | None) -> None:
