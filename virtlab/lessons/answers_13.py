@@ -77,11 +77,19 @@ def tenant_disk(answer: Any) -> tuple[str, dict[str, str]]:
         "guest": number(cpu.guest_cores(iops)), "jobs": number(jobs), "limit": show(limit.iops, "IOPS"),
         "server": str(words(f"storage.server.{limit.bottleneck}")),
     }  # fmt: skip
-    faults = {
-        "metal": path.id == "metal", "plain": options.get("cipher", "none") == "none", "jobs": jobs > _JOBS,
-        "slow": iops < _IOPS, "late": ns > _NS, "host": host > _HOST_CORES,
-    }  # fmt: skip
-    return next((fault for fault, found in faults.items() if found), "right"), values
+    if path.id == "metal":
+        return "metal", values
+    if options.get("cipher", "none") == "none":
+        return "plain", values
+    if jobs > _JOBS:
+        return "jobs", values
+    if iops < _IOPS:
+        return "slow", values
+    if ns > _NS:
+        return "late", values
+    if host > _HOST_CORES:
+        return "host", values
+    return "right", values
 
 
 DESIGNS: dict[str, Callable[[Any], tuple[str, dict[str, str]]]] = {"13.design": tenant_disk}
