@@ -10,15 +10,16 @@ TWICE = {"memory", "paths", "labs"}  # everything in these folders must hold wit
 WITHOUT_KERNELS = {"AfterIoLab", "BalanceLab", "BarrierLab", "CostLab", "CryptoLab", "DeliveryLab", "DeviceLab",
                    "ExitLab", "FleetLab", "FootprintLab", "ForecastLab", "FunctionLab", "HaltLab", "InnerKvmLab",
                    "JitterLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "PcieLab", "PostedLab", "RingLab",
-                   "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
+                   "StorageLab", "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
 
 # And these of other folders, which call kernels.
 FILES_TWICE = {"test_iommu.py", "test_iotlb.py", "test_locks.py", "test_moderation.py", "test_published_iommu.py",
                "test_published_locks.py", "test_published_moderation.py"}
 # These files test such labs alone.
 FILES_WITHOUT_KERNELS = {"test_crypto_lab.py", "test_device.py", "test_exits.py", "test_function_lab.py",
-                         "test_halt_lab.py", "test_inner_kvm_lab.py", "test_interrupt_labs.py", "test_jitter_lab.py",
-                         "test_pcie_lab.py", "test_ring.py", "test_timeline.py"}
+                         "test_halt_lab.py", "test_inner_kvm_lab.py", "test_interrupt_labs.py",
+                         "test_jitter_lab.py", "test_pcie_lab.py", "test_ring.py", "test_storage_lab.py",
+                         "test_timeline.py"}
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.register_profile("soak", deadline=None, derandomize=False, max_examples=2000, print_blob=True)

@@ -9,6 +9,7 @@ _SCALES: dict[str, tuple[tuple[str, float], ...]] = {
     "ns": (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0)),
     "B": (("TiB", 2.0**40), ("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10), ("B", 1.0)),
     "1/s": (("G/s", 1e9), ("M/s", 1e6), ("k/s", 1e3), ("/s", 1.0)),
+    "IOPS": (("million IOPS", 1e6), ("k IOPS", 1e3), ("IOPS", 1.0)),
     "packets/s": (("Gpps", 1e9), ("Mpps", 1e6), ("kpps", 1e3), ("pps", 1.0)),
     "bit/s": (("Tb/s", 1e12), ("Gb/s", 1e9), ("Mb/s", 1e6), ("kb/s", 1e3), ("b/s", 1.0)),
     "USD": (("billion USD", 1e9), ("million USD", 1e6), ("USD", 1.0)),

@@ -46,6 +46,7 @@ _WHERE = {
     "IommuLab": "iommu",
     "PcieLab": "pcie",
     "ModerationLab": "moderation",
+    "StorageLab": "storage",
 }
 __all__ = list(_WHERE)
 

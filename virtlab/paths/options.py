@@ -8,11 +8,15 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from virtlab.core.parameter import Parameters, parameter
+from virtlab.core.parameter import parameter
 from virtlab.evidence import FACTS
+from virtlab.paths.route import Driven
+from virtlab.paths.steps import Per, Step
+
+_ZERO_COPY_FROM_BYTES = FACTS["vhost.goodcopy"].value
 
 
-class PathOptions(Parameters):
+class PathOptions(Driven):
     """How a path is driven. The defaults are the bare protocol: no batching, nothing suppressed.
 
     A batch of ``None`` follows its sibling: ``refill_batch`` follows ``kick_batch`` and ``completion_batch``
@@ -46,6 +50,29 @@ class PathOptions(Parameters):
                 "which is APICv."
             )
         return self
+
+    @property
+    def unit_bytes(self) -> int:
+        return self.frame_bytes
+
+    @property
+    def way(self) -> str:
+        return self.direction
+
+    def batch(self, per: Per) -> int:
+        if per == "packet":
+            return 1
+        own = getattr(self, f"{per}_batch")
+        follows = type(self).specs()[f"{per}_batch"].follows if own is None else ""
+        return int(getattr(self, follows) if own is None else own)
+
+    def value(self, name: str) -> object:
+        if name == "zero_copy":  # not worth it for a short packet
+            return self.zero_copy and self.frame_bytes >= _ZERO_COPY_FROM_BYTES
+        return super().value(name)
+
+    def allows(self, step: Step) -> bool:
+        return (step.per != "completion" or self.completion_interrupts) and super().allows(step)
 
 
 #: Two ways to run the same path: nothing suppressed and a guest that sleeps, or every batch and help there is.

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from virtlab.core.parameter import ParameterError
 from virtlab.core.words import words
-from virtlab.evidence import FACTS
 from virtlab.paths.costs import COST_SETS, Costs
 from virtlab.paths.options import PathOptions
-from virtlab.paths.results import Capacity, Counts, CpuBill, Latency, Stage
-from virtlab.paths.steps import Event, Place, Server, Step
+from virtlab.paths.results import Capacity, Counts, CpuBill, Latency
+from virtlab.paths.route import Route
+from virtlab.paths.steps import Place, Step
 
 if TYPE_CHECKING:
     from virtlab.paths.simulate import Simulation
 
-_ZERO_COPY_FROM_BYTES = FACTS["vhost.goodcopy"].value
-_CPUS = (Server.VCPU, Server.HOST, Server.BACKEND)
-# A posted write into a BAR is an instruction of the guest, whatever place it reaches.
-_GUEST_CODE = (Place.GUEST, Place.PCIE)
-
 
 @dataclass(frozen=True)
-class Path:
+class Path(Route[PathOptions]):
     """One of the ways between a guest's application and the wire.
 
     ``dedicated_when`` lists the options under which a host core polls for this path alone; ``None`` means never.
@@ -53,14 +47,10 @@ class Path:
         Options as in :class:`PathOptions`, given as one object or by name. Raises ParameterError.
         """
         chosen = options_of(options, changes)
-        total = dict.fromkeys(Event, 0.0)
-        for step in self._active(chosen):
-            for event, times in step.causes.items():
-                total[event] += times / shared_by(step, chosen)
         return Counts(
             path=self.id,
             direction=chosen.direction,
-            **{f"{event}_per_packet": value for event, value in total.items()},
+            **{f"{event}_per_packet": value for event, value in self.events(chosen).items()},
             dedicated_cores=self._dedicated(chosen),
             qemu_in_datapath=any(s.place is Place.QEMU for s in self._active(chosen)),
         )
@@ -75,12 +65,8 @@ class Path:
         """
         chosen, cost = options_of(options, changes), costs_of(costs)
         batch = chosen.kick_batch if chosen.direction == "tx" else chosen.interrupt_batch
-        stages = []
-        for step in self._active(chosen):
-            if not step.aside:
-                work = self.step_busy_ns(step, chosen, cost) * (batch if step.per == "packet" else 1)
-                stages.append(Stage(step.key, step.place, work + sum(cost.ns(d) for d in step.delay)))
-        return Latency(self.id, chosen.direction, batch, tuple(stages), sum(s.ns for s in stages))
+        stages = self.stages(chosen, cost, batch)
+        return Latency(self.id, chosen.direction, batch, stages, sum(s.ns for s in stages))
 
     def cpu(
         self, options: PathOptions | None = None, /, *, costs: Costs | str = "qemu-2012", **changes: Any
@@ -91,16 +77,7 @@ class Path:
         upper bound, since near full load it finds the next packet waiting.
         """
         chosen, cost = options_of(options, changes), costs_of(costs)
-        host = dict.fromkeys((p for p in Place if p not in _GUEST_CODE), 0.0)
-        guest = backend = 0.0
-        for step in self._active(chosen):
-            if step.server in _CPUS:
-                ns = self.step_busy_ns(step, chosen, cost) / shared_by(step, chosen)
-                if step.place in _GUEST_CODE:
-                    guest += ns
-                else:
-                    host[step.place] += ns
-                    backend += ns if step.server is Server.BACKEND else 0.0
+        guest, host, backend = self.cpu_ns(chosen, cost)
         return CpuBill(self.id, chosen.direction, guest, sum(host.values()), host, self._dedicated(chosen), backend)
 
     def capacity(
@@ -116,36 +93,11 @@ class Path:
         bottleneck = min(rates, key=lambda s: rates[s])
         return Capacity(self.id, chosen.direction, chosen.frame_bytes, rates[bottleneck], bottleneck, rates)
 
-    def busy_ns(self, options: PathOptions, costs: Costs) -> dict[Server, float]:
-        """The time in ns per packet that each server needs at full load; servers with nothing to do are left out."""
-        busy: dict[Server, float] = {}
-        for step in self._active(options):
-            ns = self.step_busy_ns(step, options, costs) / shared_by(step, options)
-            if ns and not step.idle:
-                busy[step.server] = busy.get(step.server, 0.0) + ns
-        return busy
-
-    @staticmethod
-    def step_busy_ns(step: Step, options: PathOptions, costs: Costs) -> float:
-        """The time in ns that one occurrence of a step keeps its server busy."""
-        return sum(costs.ns(name) for name in step.cost) + costs.bytes_ns(step.per_byte, options.frame_bytes)
-
     def simulate(self, options: PathOptions | None = None, /, **changes: Any) -> Simulation:
         """Random arrivals through the path, with queues, batches and interrupts: :func:`.simulate.simulate`."""
         from virtlab.paths.simulate import simulate
 
         return simulate(self, options, **changes)
-
-    def _active(self, options: PathOptions) -> Iterator[Step]:
-        values = {name: getattr(options, name) for name in type(options).model_fields}
-        values["zero_copy"] = options.zero_copy and options.frame_bytes >= _ZERO_COPY_FROM_BYTES
-        for step in self.steps:
-            if step.direction != "both" and step.direction != options.direction:
-                continue
-            if step.per == "completion" and not options.completion_interrupts:
-                continue
-            if all(values[name] == wanted for name, wanted in step.when):
-                yield step
 
     def _dedicated(self, options: PathOptions) -> int:
         if self.dedicated_when is None:
@@ -173,8 +125,4 @@ def costs_of(costs: Costs | str) -> Costs:
 
 def shared_by(step: Step, options: PathOptions) -> int:
     """The number of packets that share one occurrence of a step."""
-    if step.per == "packet":
-        return 1
-    own = getattr(options, f"{step.per}_batch")
-    follows = type(options).specs()[f"{step.per}_batch"].follows if own is None else ""
-    return int(getattr(options, follows) if own is None else own)
+    return options.batch(step.per)

@@ -15,6 +15,17 @@ from virtlab.paths.steps import Place, Server
 CopyScope = Literal["host", "guest", "host+guest", "host+guest+dma"]
 
 
+def copies_in(scope: CopyScope, host: float, guest: float, dma: float) -> float:
+    """The copies that count within a named scope; ValueError where none is named."""
+    scopes = {"host": host, "guest": guest, "host+guest": host + guest, "host+guest+dma": host + guest + dma}
+    if scope not in scopes:
+        raise ValueError(
+            f"scope must be host, guest, host+guest or host+guest+dma; you gave {scope!r}: "
+            "a number of copies means nothing until it is said which copies count."
+        )
+    return scopes[scope]
+
+
 @dataclass(frozen=True, repr=False)
 class Counts(Shown):
     """What one packet causes on the average. The name of each counter says where it counts."""
@@ -37,17 +48,7 @@ class Counts(Shown):
 
     def copies(self, scope: CopyScope) -> float:
         """Copies per packet within a named scope; without a scope, "four copies" and "no copy" can both be true."""
-        by_cpu = {"host": self.host_copies_per_packet, "guest": self.guest_copies_per_packet}
-        if scope in by_cpu:
-            return by_cpu[scope]
-        if scope == "host+guest":
-            return sum(by_cpu.values())
-        if scope == "host+guest+dma":
-            return sum(by_cpu.values()) + self.data_dmas_per_packet
-        raise ValueError(
-            f"scope must be host, guest, host+guest or host+guest+dma; you gave {scope!r}: "
-            "a number of copies means nothing until it is said which copies count."
-        )
+        return copies_in(scope, self.host_copies_per_packet, self.guest_copies_per_packet, self.data_dmas_per_packet)
 
     @property
     def switches_per_packet(self) -> float:

@@ -30,9 +30,13 @@ class Server(StrEnum):
     VCPU = "vcpu"
     HOST = "host"
     BACKEND = "backend"
+    POOL = "pool"
     CARD = "card"
     PCIE = "pcie"
     WIRE = "wire"
+    DISK = "disk"
+    DISK_LINK = "disk_link"
+    CLUSTER = "cluster"
 
 
 class Event(StrEnum):
@@ -51,11 +55,15 @@ class Event(StrEnum):
     NOTIFICATION_IPI = "notification_ipis"
 
 
-#: What the cost of a step is shared by: every packet pays it, or all packets of one kick, refill, interrupt ...
-Per = Literal["packet", "kick", "refill", "interrupt", "completion"]
+#: What the cost of a step is shared by: every packet or request pays it, or all of one kick, refill, interrupt ...
+Per = Literal["packet", "request", "kick", "refill", "interrupt", "completion"]
 
-#: Kinds of per-byte cost: a copy by a CPU, the wire (with preamble and gap), the PCIe link (with packet headers).
-PerByte = Literal["", "copy", "wire", "pcie"]
+#: Kinds of per-byte cost: a CPU copies, the wire (with preamble and gap), the PCIe link (with packet headers), a disk,
+#: a copy through the page cache of the host, which has its work with each page, a cipher on a core, and in an engine.
+PerByte = Literal["", "copy", "wire", "pcie", "disk", "page", "cipher", "engine"]
+
+#: The way that a step may be limited to: of a packet, or of a request.
+Way = Literal["tx", "rx", "read", "write", "both"]
 
 
 @dataclass(frozen=True)
@@ -63,10 +71,11 @@ class Step:
     """One step of a path.
 
     ``cost`` names the costs (of :class:`virtlab.paths.costs.Costs`) that keep ``server`` busy, each once;
-    ``per_byte`` adds a cost for every byte of the frame; ``delay`` names costs that only take time.
+    ``per_byte`` adds a cost for every byte of the frame or request; ``delay`` names costs that only take time.
     ``when`` lists the options that must have these values for the step to happen at all.
     ``aside`` steps use a server but do not hold up the packet (going back to sleep, a completion).
     ``idle`` steps happen because the server had nothing to do (it sleeps, it must be woken): never at full load.
+    ``blocks``: the server waits through the delays too and does nothing else (a thread in a blocking system call).
     """
 
     key: str
@@ -78,10 +87,11 @@ class Step:
     delay: tuple[str, ...] = ()
     per: Per = "packet"
     causes: Mapping[Event, int] = field(default_factory=lambda: MappingProxyType({}))
-    direction: Literal["tx", "rx", "both"] = "both"
+    direction: Way = "both"
     when: tuple[tuple[str, object], ...] = ()
     aside: bool = False
     idle: bool = False
+    blocks: bool = False
 
 
 def when(**options: object) -> tuple[tuple[str, object], ...]:
