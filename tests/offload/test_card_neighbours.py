@@ -12,6 +12,7 @@ from tests.strategies import settings_of
 from virtlab.evidence import FACTS
 from virtlab.offload import CardNeighbourOptions, card_neighbours, unsliced
 from virtlab.offload.card_neighbours import hit_shares
+from virtlab.offload.iotlb import IotlbOptions
 
 near = pytest.approx
 
@@ -22,6 +23,20 @@ def test_a_rival_below_its_share_of_the_link_takes_frames_from_the_victim():
     assert lots["alone"].victim_gbit_per_s == near(20)
     assert lots["none"].victim_gbit_per_s < 10 and lots["link"].victim_gbit_per_s == lots["none"].victim_gbit_per_s
     assert lots["all"].victim_gbit_per_s == near(20)
+
+
+def test_the_iotlb_is_the_one_of_the_iommu_model_and_a_victim_alone_has_time_for_its_misses():
+    """One description: 64 entries. Most frames of the victim miss even alone; the IOMMU has time for it."""
+    assert CardNeighbourOptions.specs()["iotlb_entries"].fact == IotlbOptions.specs()["iotlb_entries"].fact
+    assert CardNeighbourOptions().iotlb_entries == IotlbOptions().iotlb_entries
+    lots = card_neighbours().lots
+    assert lots["alone"].misses == near(1 - 64 / 512) and lots["alone"].iommu_share < 0.5
+    assert lots["none"].limit == "iommu" and lots["pages"].misses == 0
+
+
+def test_translations_that_fit_alone_are_pushed_out_by_a_rival():
+    lots = card_neighbours(iotlb_entries=1024).lots
+    assert lots["alone"].misses == 0 and lots["none"].misses > 0.9
 
 
 def test_the_pipeline_drops_in_proportion_to_frames():
@@ -38,7 +53,8 @@ def test_frames_shared_out_leave_a_victim_with_few_frames_whole():
     assert lots["none"].victim_gbit_per_s < 15 < 20 == near(lots["pps"].victim_gbit_per_s)
 
 
-def test_a_rival_with_large_frames_and_few_pages_takes_nothing():
+def test_a_rival_with_large_frames_takes_a_twentieth_and_with_few_pages_nothing():
+    assert card_neighbours(rival_frame_bytes=1_518).lots["none"].victim_gbit_per_s == near(19, abs=0.2)
     found = card_neighbours(rival_frame_bytes=1_518, rival_pool_bytes=1 << 20)
     assert found.lots["none"].victim_gbit_per_s == near(20) and found.lots["none"].limit == "nothing"
     assert "all that it would receive alone" in found.sentence()

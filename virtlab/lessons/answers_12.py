@@ -58,8 +58,8 @@ def buses(vfs: int) -> Truth:
     return Truth(
         (found.buses, entries // vfs),
         {
-            "no_pf": (math.ceil(vfs / per_bus), entries // (vfs + 1) if entries % vfs == 0 else None),
-            "no_ari": (math.ceil((1 + vfs) / per_device), None),
+            "no_pf": (float(math.ceil(vfs / per_bus)), float(entries // (vfs + 1)) if entries % vfs == 0 else None),
+            "no_ari": (float(math.ceil((1 + vfs) / per_device)), None),
             "broken": (None, entries / vfs if entries % vfs else None),
         },
     )

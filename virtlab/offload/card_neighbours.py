@@ -21,6 +21,7 @@ from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
 from virtlab.offload.iommu import IommuOptions
+from virtlab.offload.iotlb import IotlbOptions
 from virtlab.offload.sharing import max_min
 
 CardRemedy = Literal["link", "pps", "pages"]
@@ -41,7 +42,7 @@ class CardNeighbourOptions(Parameters):
     rival_frame_bytes: int = parameter(FACTS["ethernet.frame.min"], ge=64, le=9018, log=True)
     rival_pool_bytes: int = parameter(FACTS["card.rival.pool"], ge=4096, le=2**32, log=True)
     card_packet_ns: float = parameter(FACTS["card.packet"], ge=1, le=5_000)
-    iotlb_entries: int = parameter(FACTS["card.iotlb.entries"], ge=16, le=4096, log=True)
+    iotlb_entries: int = same(IotlbOptions, "iotlb_entries")
     iommu_base_ns: float = same(IommuOptions, "iommu_base_ns")
     iommu_miss_ns: float = same(IommuOptions, "iommu_miss_ns")
     card_buffer_bytes: int = parameter(FACTS["card.buffer"], ge=65_536, le=2**28, log=True)
