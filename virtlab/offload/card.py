@@ -201,7 +201,8 @@ class CardBudgets(Shown):
              show(load.options.card_memory_bytes / load.options.busy, "B"))
             for load in self.loads
         ]  # fmt: skip
-        return Table.of(words("card.budget_header"), rows, str(words("card.budget_caption")), numeric=range(5))
+        caption = say("card.budget_caption", packets=number(self.loads[0].options.connection_packets))
+        return Table.of(words("card.budget_header"), rows, caption, numeric=range(5))
 
 
 def card_budgets(vfs: Sequence[int] = (1, 16, 64, 256, 1024), /, **changes: Any) -> CardBudgets:
