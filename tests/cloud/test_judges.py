@@ -15,6 +15,7 @@ from virtlab.cloud.verdict import Axis, turn, verdict
 from virtlab.core.units import show
 from virtlab.core.words import words
 from virtlab.evidence import CLAIMS, FACTS
+from virtlab.paths.storage_options import StorageCosts
 
 MODELS = {"cloud": cloud, "cpu": cpu, "evidence": evidence, "memory": memory, "offload": offload, "paths": paths}
 JUDGED = [c for c in CLAIMS.values() if c.judge.startswith("virtlab.cloud.judges:")]
@@ -486,6 +487,18 @@ def test_s16_the_two_figures_need_120_requests_in_flight():
     c = of("S16", "iops", "in_flight", "at_40us")
     assert (c.low, c.breaks_at) == (3_000_000 * 40 // 1_000_000, 119)
     assert VERDICTS["S16"].breaks_first is c
+
+
+def test_s16_what_the_network_may_take_is_what_the_rest_leaves_of_40_us():
+    c = of("S16", "within", "fabric_rtt_ns", "cloud_fast")
+    costs = StorageCosts(device_ns=10_000.0, fabric_rtt_ns=5_000.0)
+    alone = paths.STORAGE["cloud-disk"].latency(posted=True, guest_sleeps=False, costs=costs).total_ns
+    assert c.high == pytest.approx(40_000 - (alone - 5_000), rel=1e-9)
+
+
+def test_s16_hosts_cpus_rest_when_interrupts_are_posted_to_a_guest_that_is_awake():
+    assert holds_for("S16", "idle_host", "posted", "cloud_awake") == (True,)
+    assert holds_for("S16", "idle_host", "guest_sleeps", "cloud_awake") == (False,)
 
 
 def test_s16_a_block_of_4_kib_nearly_fills_the_link():
