@@ -30,7 +30,7 @@ class EncryptionOptions(Parameters):
     throughput_gbit_per_s: float = parameter(FACTS["crypto.throughput"], ge=0.1, le=1000, log=True)
     cipher_cycles_per_byte: float = parameter(FACTS["crypto.gcm.skylake"], ge=0.05, le=50, log=True)
     clock_ghz: float = parameter(FACTS["crypto.clock"], ge=1, le=6)
-    request_bytes: int = parameter(FACTS["crypto.request"], ge=512, le=1 << 20, log=True)
+    request_bytes: int = parameter(FACTS["storage.request"], ge=512, le=1 << 20, log=True)
     cipher_unit_bytes: int = parameter(FACTS["crypto.unit"], ge=512, le=1 << 16, log=True)
     cipher_unit_cycles: float = parameter(FACTS["crypto.unit.cycles"], ge=0, le=10_000)
     hand_overs: int = parameter(FACTS["crypto.dmcrypt.queues.read"], ge=0, le=8)

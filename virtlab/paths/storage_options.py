@@ -24,7 +24,7 @@ class StorageOptions(Driven):
     """How a storage path is driven. The defaults: one thread in the guest that sleeps, one thread behind the ring."""
 
     operation: Literal["read", "write"] = parameter(FACTS["storage.operation"], default="read")
-    request_bytes: int = parameter(FACTS["storage.request"], ge=512, le=1_048_576, log=True)
+    request_bytes: int = same(EncryptionOptions, "request_bytes")
     requests_per_kick: int = parameter(FACTS["storage.batch.none"], ge=1, le=64, log=True)
     requests_per_interrupt: int = parameter(FACTS["storage.batch.none"], ge=1, le=64, log=True)
     jobs: int = parameter(FACTS["storage.jobs"], ge=1, le=64, log=True)
