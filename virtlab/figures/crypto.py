@@ -33,7 +33,7 @@ _X, _Y, _NS = (1.0, 900.0), (0.1, 130.0), (60.0, 3e7)
 #: Where the name of a generation stands: at so many cores, on this side of its line.
 _NAMED = {"haswell": (3.0, "right"), "skylake": (0.24, "left"), "vaes": (0.24, "left")}
 _ZERO = 0.058  # of the height of the picture: the strip of no core at all
-_LABEL = 118  # characters that fit into the width
+_LABEL = 128  # characters that fit into the width
 _BOX_LEFT, _BOX_RIGHT = (0.075, 0.315, 0.385, 0.5), (0.755, 0.315, 0.225, 0.5)
 
 
