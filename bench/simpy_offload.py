@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -17,21 +18,22 @@ class Enough(Exception):
 def closed(
     customers: int, servers: Sequence[int], means: Sequence[float], factors: Sequence[Sequence[float]], rounds: int
 ) -> list[float]:
-    """Customers that go round stations in series, one process each, one Resource a station: ends of the rounds."""
+    """Customers that go round stations in series, one process each, one Resource a station: ends of the rounds.
+
+    Services take the rows of ``factors`` one after the other. Which of two that begin at the same moment comes first is
+    SimPy's affair, so that only constant factors give what the kernel gives, time for time.
+    """
     env = simpy.Environment()
     stations = [simpy.Resource(env, n) for n in servers]
     ends: list[float] = []
-    row = 0
+    rows = itertools.count()
 
     def customer() -> Process:
-        nonlocal row
         while True:
             for k, station in enumerate(stations):
                 with station.request() as turn:
                     yield turn
-                    service = means[k] * factors[row % len(factors)][k]
-                    row += 1
-                    yield env.timeout(service)
+                    yield env.timeout(means[k] * factors[next(rows) % len(factors)][k])
             ends.append(env.now)
             if len(ends) == rounds:
                 raise Enough

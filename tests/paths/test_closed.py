@@ -146,8 +146,8 @@ def test_the_compiled_loop_and_its_python_are_equal(stations, depth, seed):
         def ints(n):
             return np.zeros(n, np.int64)
 
-        run(depth, servers, means, factors, ints(depth), np.zeros(depth), ints(depth), ints(k), ints(k), ints(k),
-            np.zeros(depth), latency, ends)  # fmt: skip
+        run(depth, servers, means, factors, ints(depth), np.zeros(depth), ints(depth), ints(depth), ints(k), ints(k),
+            ints(k), np.zeros(depth), latency, ends)  # fmt: skip
         out.append((latency.copy(), ends.copy()))
     np.testing.assert_array_equal(out[0], out[1])
 

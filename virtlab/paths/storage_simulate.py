@@ -99,6 +99,6 @@ def run_closed(
     def ints(n: int) -> Any:
         return np.zeros(n, np.int64)
 
-    closed_kernel(depth, servers, means, factors, ints(depth), np.zeros(depth), ints(depth), ints(k), ints(k), ints(k),
-                  np.zeros(depth), latency, ends)  # fmt: skip
+    closed_kernel(depth, servers, means, factors, ints(depth), np.zeros(depth), ints(depth), ints(depth), ints(k),
+                  ints(k), ints(k), np.zeros(depth), latency, ends)  # fmt: skip
     return latency, ends
