@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator
-from time import perf_counter_ns as now
 from typing import Literal, get_args
 
 from virtlab.core.words import say, words
@@ -19,7 +17,7 @@ from virtlab.machine.measured import CALLS, Measured, Quantity, kept
 from virtlab.machine.owning import MachineError
 from virtlab.machine.presence import Host
 from virtlab.machine.qemu.blk_driver import MOST_AT_ONCE, Calls
-from virtlab.machine.sampling import CannotMeasure, check_seconds, reason, spread
+from virtlab.machine.sampling import CannotMeasure, check_seconds, reason, spread, until
 from virtlab.machine.vhost.disks import STORAGE_DAEMON, Server, VhostBlk
 
 BATCH = MOST_AT_ONCE
@@ -32,7 +30,6 @@ WAYS: dict[str, tuple[bool, Calls]] = {
 _SERVER: dict[Which, Server] = {"python": "python", "daemon": "qemu-storage-daemon"}
 _DELAY_US = 300.0  # of our back end for each request: a disk that is slower than its driver
 _LATE_SECONDS = 0.002  # how long a call may come after its request
-_LEAST = 5  # batches of each way
 
 
 def measure_calls(seconds: float = 1.0, host: Host | None = None) -> Measured:
@@ -68,28 +65,14 @@ def _count(which: Which, event_idx: bool, ways: list[str], seconds: float, host:
     samples: dict[str, list[float]] = {way: [] for way in ways}
     with VhostBlk(server=_SERVER[which], event_idx=event_idx, call_each=True, delay_us=_DELAY_US) as disk:
         disk.batch(BATCH)  # the first call of a device always comes: it does not know what the driver saw
-        _late(disk)
-        for _ in _turns(seconds):
+        disk.late_calls(BATCH, _LATE_SECONDS)
+        for _ in until(seconds):
             for way in ways:
                 disk.counted("", 1)
                 disk.batch(BATCH, calls=WAYS[way][1])
-                _late(disk)
+                disk.late_calls(BATCH, _LATE_SECONDS)
                 samples[way].append(disk.counted("", BATCH)["calls"])
     return samples
-
-
-def _turns(seconds: float) -> Iterator[int]:
-    end, n = now() + int(seconds * 1e9), 0
-    while n < _LEAST or now() < end:
-        yield n
-        n += 1
-
-
-def _late(disk: VhostBlk) -> None:
-    """Waits for calls of requests that the driver has found already."""
-    for _ in range(BATCH):
-        if not disk.transport.wait(_LATE_SECONDS):
-            return
 
 
 @functools.cache

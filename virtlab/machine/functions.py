@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import tomllib
 from dataclasses import dataclass, fields
-from importlib import resources
 from typing import Any, Literal, get_args
 
 from virtlab.core.parameter import ParameterError
@@ -17,7 +15,7 @@ from virtlab.machine.computer import watch
 from virtlab.machine.owning import MachineError
 from virtlab.machine.qemu.nvme_admin import NvmeAdmin
 from virtlab.machine.qemu.process import Qemu
-from virtlab.machine.qemu.recorded import Witness, qemu_version, witness_lines, witness_of
+from virtlab.machine.qemu.recorded import Witness, kept_table, qemu_version, witness_lines, witness_of
 from virtlab.machine.qemu.sriov import BUS, SriovCard, options
 from virtlab.offload import Functions, functions
 
@@ -115,8 +113,7 @@ class SriovRecord(Shown):
         """The text of a file that :func:`recorded_functions` reads."""
         lines = witness_lines(self.witness)
         for field in fields(self)[1:]:
-            value = getattr(self, field.name)
-            lines.append(f"{field.name} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
+            lines.append(f"{field.name} = {json.dumps(getattr(self, field.name))}")
         return "\n".join([*lines, ""])
 
 
@@ -185,7 +182,6 @@ def _beyond(device: Device, vfs: int) -> dict[str, int]:
 @functools.cache
 def recorded_functions() -> SriovRecord:
     """The card of a QEMU that comes with the course, with all 127 VFs, for computers that have none."""
-    path = resources.files("virtlab.machine") / "data" / "recorded_functions.toml"
-    tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    tree = kept_table("recorded_functions.toml")
     known = {f.name: tree[f.name] for f in fields(SriovRecord)[1:]}
     return SriovRecord(witness_of(tree), **known | {"answered": tuple(known["answered"])})

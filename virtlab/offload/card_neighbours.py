@@ -23,6 +23,7 @@ from virtlab.evidence import FACTS
 from virtlab.offload.iommu import IommuOptions
 from virtlab.offload.iotlb import IotlbOptions
 from virtlab.offload.sharing import max_min
+from virtlab.offload.waiting import md1_wait_ns
 
 CardRemedy = Literal["link", "pps", "pages"]
 ROWS: tuple[str, ...] = ("alone", "none", "link", "pps", "pages", "all")
@@ -162,14 +163,10 @@ def _lot(o: CardNeighbourOptions, remedies: tuple[CardRemedy, ...], beside: bool
     if got[0] < sent[0] * (1 - 1e-9):  # dropped: what is not dropped waits in a full buffer
         wait = 8 * o.card_buffer_bytes / sum(got)
     else:  # a pipeline that is shared out serves the victim in its turn, however much the rival sends
-        first = _waits(pipeline, o.card_packet_ns) if pipeline < 1 else o.card_packet_ns
-        wait = max(first, _waits(iommu, iommu / sum(rates)))
+        frames_per_s = 1e9 * sum(rates)
+        first = md1_wait_ns(frames_per_s, o.card_packet_ns) if pipeline < 1 else o.card_packet_ns
+        wait = max(first, md1_wait_ns(frames_per_s, iommu / sum(rates)))
     return CardLot(got[0], got[1], pipeline, iommu, misses[0], wait)
-
-
-def _waits(load: float, service_ns: float) -> float:
-    """Mean wait in a queue whose server takes equally long for each, at random arrivals (M/D/1)."""
-    return service_ns * load / (2 * (1 - load)) if load < 1 else math.inf
 
 
 def _rate(gbit_per_s: float) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from virtlab.core.table import Shown, Table
 from virtlab.core.units import number, show, signed
 from virtlab.core.words import say, words
+from virtlab.paths.results import positive
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,7 +30,7 @@ class InFlight(Shown):
 
     def payload_gbit_per_s(self, request_bytes: int) -> float:
         """Data per second in Gb/s (10^9 bits), without any header."""
-        _positive("request_bytes", request_bytes, "B")
+        positive("request_bytes", request_bytes, "B")
         return self.iops * request_bytes * 8 / 1e9
 
     def sentence(self) -> str:
@@ -67,7 +67,7 @@ def two_of(
         )
     for name, value in given.items():
         if value is not None:
-            _positive(name, value, units[name])
+            positive(name, value, units[name])
     if depth is None:
         assert iops and latency_ns
         return InFlight(iops, latency_ns, iops * latency_ns / 1e9, "depth")
@@ -77,8 +77,3 @@ def two_of(
     if latency_ns is None:
         return InFlight(iops, depth / iops * 1e9, depth, "latency_ns")
     return InFlight(iops, latency_ns, depth, "")
-
-
-def _positive(name: str, value: float, unit: str) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{name} must be above 0 {unit} and finite; you gave {value!r}.")

@@ -74,13 +74,9 @@ class Stage:
     ns: float
 
 
-@dataclass(frozen=True, repr=False)
-class Latency(Shown):
-    """The time in ns from hand-over until the last packet of one batch is through, stage by stage."""
+class Staged(Shown):
+    """A time that is the sum of stages, one after the other."""
 
-    path: str
-    direction: str
-    batch: int
     stages: tuple[Stage, ...]
     total_ns: float
 
@@ -92,11 +88,31 @@ class Latency(Shown):
         """Conservation: the stages add up to the total. Returns both sides in ns."""
         return sum(s.ns for s in self.stages), self.total_ns
 
+
+@dataclass(frozen=True, repr=False)
+class Latency(Staged):
+    """The time in ns from hand-over until the last packet of one batch is through, stage by stage."""
+
+    path: str
+    direction: str
+    batch: int
+    stages: tuple[Stage, ...]
+    total_ns: float
+
     def table(self) -> Table:
         rows = [(words(f"step.{s.key}"), words(f"place.{s.place}"), show(s.ns, "ns")) for s in self.stages]
         rows.append((words("paths.total"), "", show(self.total_ns, "ns")))
         caption = say("paths.latency", path=words(f"path.{self.path}.title"), direction=words(f"path.{self.direction}"))
         return Table.of((words("paths.step"), words("paths.place"), words("paths.time")), rows, caption, numeric=[2])
+
+
+def busy_cores(rate_per_s: float, host_ns: float, backend_ns: float, dedicated_cores: int) -> float:
+    """Host cores busy at a rate of units that take ``host_ns`` each, ``backend_ns`` of it in the back end.
+
+    Where the back end polls (``dedicated_cores`` above 0) its cores are busy at any rate, and whole.
+    """
+    backend, rest = rate_per_s * backend_ns / 1e9, rate_per_s * (host_ns - backend_ns) / 1e9
+    return (max(dedicated_cores, math.ceil(backend - 1e-9)) if dedicated_cores else backend) + rest
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,14 +132,14 @@ class CpuBill(Shown):
 
         A polling core is busy at any rate, also at none, and where one is not enough, another one polls.
         """
-        _positive("rate_packets_per_s", rate_packets_per_s, "packets/s", zero=True)
-        backend = rate_packets_per_s * self.backend_ns_per_packet / 1e9
-        rest = rate_packets_per_s * (self.host_ns_per_packet - self.backend_ns_per_packet) / 1e9
-        return (max(self.dedicated_cores, math.ceil(backend - 1e-9)) if self.dedicated_cores else backend) + rest
+        positive("rate_packets_per_s", rate_packets_per_s, "packets/s", zero=True)
+        return busy_cores(
+            rate_packets_per_s, self.host_ns_per_packet, self.backend_ns_per_packet, self.dedicated_cores
+        )
 
     def guest_cores(self, rate_packets_per_s: float) -> float:
         """Guest cores busy at a packet rate."""
-        _positive("rate_packets_per_s", rate_packets_per_s, "packets/s", zero=True)
+        positive("rate_packets_per_s", rate_packets_per_s, "packets/s", zero=True)
         return rate_packets_per_s * self.guest_ns_per_packet / 1e9
 
     def rate_at_host_share(self, share: float, host_cores: int) -> float:
@@ -136,7 +152,7 @@ class CpuBill(Shown):
             raise ValueError(
                 f"share must be above 0 and at most 1 of the host's cores; you gave {share!r}: 0.25 is 25 %."
             )
-        _positive("host_cores", host_cores, "cores")
+        positive("host_cores", host_cores, "cores")
         budget = share * host_cores
         if not self.host_ns_per_packet:
             return math.inf
@@ -185,7 +201,8 @@ class Capacity(Shown):
         return Table.of((words("paths.server"), words("paths.rate"), ""), rows, caption, numeric=[1])
 
 
-def _positive(name: str, value: float, unit: str, zero: bool = False) -> None:
+def positive(name: str, value: float, unit: str, zero: bool = False) -> None:
+    """ValueError, naming the value and its unit, unless it is finite and above 0 (or 0 itself, if ``zero``)."""
     if not (value >= 0 if zero else value > 0) or value == float("inf"):
         bound = "0 or more" if zero else "above 0"
         raise ValueError(f"{name} must be {bound} {unit} and finite; you gave {value!r}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -13,7 +12,7 @@ from virtlab.core.table import Shown, Table
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.paths.closed import Depths, Floats
-from virtlab.paths.results import CopyScope, Stage, copies_in
+from virtlab.paths.results import CopyScope, Stage, Staged, busy_cores, copies_in, positive
 from virtlab.paths.steps import Place, Server
 
 
@@ -62,21 +61,13 @@ class RequestCounts(Shown):
 
 
 @dataclass(frozen=True, repr=False)
-class RequestLatency(Shown):
+class RequestLatency(Staged):
     """The time in ns of one request with nothing else in the way (queue depth 1), stage by stage."""
 
     path: str
     operation: str
     stages: tuple[Stage, ...]
     total_ns: float
-
-    def by_place(self) -> Mapping[Place, float]:
-        """Time in ns per place, in the order of :class:`Place`."""
-        return {p: sum(s.ns for s in self.stages if s.place is p) for p in Place}
-
-    def law(self) -> tuple[float, float]:
-        """Conservation: the stages add up to the total. Returns both sides in ns."""
-        return sum(s.ns for s in self.stages), self.total_ns
 
     def table(self) -> Table:
         rows = [
@@ -101,16 +92,12 @@ class RequestCpu(Shown):
 
     def host_cores(self, iops: float) -> float:
         """Host cores busy at a rate; a polling core is busy at any, also at none."""
-        if not 0 <= iops < math.inf:
-            raise ValueError(f"iops must be 0 or more requests/s and finite; you gave {iops!r}.")
-        backend = iops * self.backend_ns_per_request / 1e9
-        rest = iops * (self.host_ns_per_request - self.backend_ns_per_request) / 1e9
-        return (max(self.dedicated_cores, math.ceil(backend - 1e-9)) if self.dedicated_cores else backend) + rest
+        positive("iops", iops, "requests/s", zero=True)
+        return busy_cores(iops, self.host_ns_per_request, self.backend_ns_per_request, self.dedicated_cores)
 
     def guest_cores(self, iops: float) -> float:
         """Guest cores busy at a rate in requests/s."""
-        if not 0 <= iops < math.inf:
-            raise ValueError(f"iops must be 0 or more requests/s and finite; you gave {iops!r}.")
+        positive("iops", iops, "requests/s", zero=True)
         return iops * self.guest_ns_per_request / 1e9
 
     def table(self) -> Table:

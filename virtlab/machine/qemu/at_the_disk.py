@@ -7,6 +7,7 @@ NBD client passes flushes on in every mode; so a second disk refuses each flush:
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -90,7 +91,7 @@ class Merging(Shown):
         """The text of a file that :func:`recorded_merging` reads."""
         lines = [*witness_lines(self.witness), f"rounds = {self.rounds}"]
         for setup, by_depth in self.seen.items():
-            lines += ["", "[[setup]]", *(f"{key} = {_toml(value)}" for key, value in setup._asdict().items())]
+            lines += ["", "[[setup]]", *(f"{key} = {json.dumps(value)}" for key, value in setup._asdict().items())]
             for what in AtDepth._fields:
                 spans = ", ".join(plain(getattr(by_depth[depth], what)) for depth in DEPTHS)
                 lines.append(f"counted_{what} = [{spans}]")
@@ -143,7 +144,7 @@ class Flushes(Shown):
         """The text of a file that :func:`recorded_flushes` reads."""
         lines = witness_lines(self.witness)
         for mode, seen in self.modes.items():
-            fields = (f"{key} = {_toml(value)}" for key, value in seen._asdict().items())
+            fields = (f"{key} = {json.dumps(value)}" for key, value in seen._asdict().items())
             lines += ["", "[[mode]]", f'name = "{mode}"', *fields]
         return "\n".join([*lines, ""])
 
@@ -171,9 +172,7 @@ def _batches(setup: Setup, rounds: int) -> dict[int, AtDepth]:
             for depth in DEPTHS:
                 before = nbd.counted["reads"]
                 disk.batch(depth, adjacent=setup.adjacent)
-                for _ in range(depth):  # a call that comes late is of this batch, and not of the next
-                    if not disk.transport.wait(0):
-                        break
+                disk.late_calls(depth)
                 counted = disk.counted("", depth)
                 accesses = counted["register_reads"] + counted["register_writes"]
                 samples[depth].append((nbd.counted["reads"] - before, accesses, counted["calls"]))
@@ -230,12 +229,6 @@ def _setup_text(setup: Setup) -> str:
     for key, value in keys:
         parts.append(str(words(f"at_the_disk.{key}.{'on' if value else 'off'}")))
     return ", ".join(parts)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
 @functools.cache

@@ -124,6 +124,15 @@ class BlkDriver:
             raise MachineError(say("qemu.status", status=code, sector=sector, meaning=meaning))
         return self.memory.read(data, size) if kind in (IN, GET_ID) else b""
 
+    def late_calls(self, most: int, seconds: float = 0.0) -> None:
+        """Takes up to ``most`` calls that come later than what they tell of was found, each within ``seconds``.
+
+        They belong to the batch that is over, and not to the next.
+        """
+        for _ in range(most):
+            if not self.transport.wait(seconds):
+                return
+
     # --- batches and what they cost -----------------------------------------------------------------------------------
 
     def batch(

@@ -229,9 +229,7 @@ def _count(
         while done < rounds or monotonic() < end:
             for n in sizes:
                 drive.batch(n, kick_each=way.kicks == "each", calls=way.calls)  # type: ignore[arg-type]
-                for _ in range(n):  # a call that comes late is of this batch, and not of the next
-                    if not drive.transport.wait(0):
-                        break
+                drive.late_calls(n)
                 counted = drive.counted("", n)
                 accesses[n].append(counted["register_reads"] + counted["register_writes"])
                 calls[n].append(counted["calls"])
