@@ -111,8 +111,10 @@ def busy_cores(rate_per_s: float, host_ns: float, backend_ns: float, dedicated_c
 
     Where the back end polls (``dedicated_cores`` above 0) its cores are busy at any rate, and whole.
     """
-    backend, rest = rate_per_s * backend_ns / 1e9, rate_per_s * (host_ns - backend_ns) / 1e9
-    return (max(dedicated_cores, math.ceil(backend - 1e-9)) if dedicated_cores else backend) + rest
+    if not dedicated_cores:
+        return rate_per_s * host_ns / 1e9
+    polling = max(dedicated_cores, math.ceil(rate_per_s * backend_ns / 1e9 - 1e-9))
+    return polling + rate_per_s * (host_ns - backend_ns) / 1e9
 
 
 @dataclass(frozen=True, repr=False)

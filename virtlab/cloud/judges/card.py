@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 from virtlab.cloud.fleet import Fleet
@@ -10,7 +9,7 @@ from virtlab.cloud.judges.common import BATCH, PATH, batch_of, cited, filled, ne
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show
 from virtlab.evidence import FACTS
-from virtlab.paths import LADDER, PathOptions, Server, line_rate
+from virtlab.paths import LADDER, PathOptions, line_rate
 
 _CARDS = Axis("built", choices=("nitro", "accelnet"))
 
@@ -32,7 +31,6 @@ def s9() -> Verdict:
 
 _Scope = Literal["host", "host+guest"]
 _USUAL_BATCH = 8
-_HARDWARE = ("vdpa", "sriov", "card")
 
 
 def network_share(
@@ -43,14 +41,9 @@ def network_share(
     A server with the fleet's default number of cores; the interrupts of a card are posted unless asked otherwise. A
     core that polls is busy whether packets come or not, so there it is whole cores that count.
     """
-    posting = {"posted": posted} if path in _HARDWARE else {}
-    options: dict[str, Any] = {"direction": "rx", **batch_of(batch), **posting}
-    bill = LADDER[path].cpu(**options)
-    host = packets_per_s * bill.host_ns_per_packet / 1e9
-    if bill.dedicated_cores:
-        host = max(host, math.ceil(packets_per_s / LADDER[path].capacity(**options).servers[Server.BACKEND]))
-    guest = packets_per_s * bill.guest_ns_per_packet / 1e9 if scope == "host+guest" else 0.0
-    return (host + guest) / Fleet().cores
+    bill = LADDER[path].cpu(direction="rx", posted=posted, **batch_of(batch))
+    guest = bill.guest_cores(packets_per_s) if scope == "host+guest" else 0.0
+    return (bill.host_cores(packets_per_s) + guest) / Fleet().cores
 
 
 def s13() -> Verdict:
