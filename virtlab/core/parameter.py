@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, Protocol, get_args, get_origin
+from typing import Any, Literal, Protocol, Self, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -157,6 +157,13 @@ class Parameters(BaseModel):
     def replace(self, **values: Any) -> Any:
         """A copy with some values changed, validated like a new one."""
         return type(self)(**{**{n: getattr(self, n) for n in type(self).model_fields}, **values})
+
+    @classmethod
+    def given(cls, options: Self | None, changes: Mapping[str, Any]) -> Self:
+        """What a model was called with: ``options`` (or the defaults) with ``changes`` by name, validated."""
+        if options is None:
+            return cls(**changes)
+        return cast(Self, options.replace(**changes)) if changes else options
 
     @classmethod
     def table(cls) -> Table:

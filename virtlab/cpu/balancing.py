@@ -140,7 +140,7 @@ def balance(options: BalanceOptions | None = None, /, **changes: Any) -> Balance
     The flows' addresses depend on ``flow_seed``. Golden: one flow makes the fullest of n queues n times the mean, with
     any placement. Raises ParameterError.
     """
-    o = BalanceOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = BalanceOptions.given(options, changes)
     table = rss.indirection(o.queues, int(FACTS["rss.table"].value))
     queue = rss.queue_of(_hashes(o.flows, o.flow_seed), table)
     shares = flow_shares(o.flows, o.flow_zipf_exponent)

@@ -215,7 +215,7 @@ def exit_tax(options: ExitOptions | None = None, /, **changes: Any) -> ExitTax:
     the handler's own work (finding a page, QEMU's device model), waiting for another thread. Raises ParameterError,
     also where the set has no figure for this route.
     """
-    o = ExitOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = ExitOptions.given(options, changes)
     return ExitTax(o, o.parts_ns(o.route, o.access), o.figure(o.route, o.access).bound)
 
 

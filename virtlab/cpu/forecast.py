@@ -136,7 +136,7 @@ def forecast(
     ``demand_vcpus`` gives the series itself, hour by hour, at least 18 days of it: the first 14 are learnt from.
     Golden: c_under = 9 c_over asks for the quantile 0.9. Raises ParameterError.
     """
-    o = ForecastOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = ForecastOptions.given(options, changes)
     values = demand_series(o.demand, o.noise_share, o.demand_seed) if demand_vcpus is None else _own(demand_vcpus)
     points = _points(values, o)
     levels = {name: reserve(values, point, o.lead_hours, o.quantile)[LEARN:] for name, point in points.items()}

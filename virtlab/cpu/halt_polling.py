@@ -192,7 +192,7 @@ def halt_polling(
     ``seed``. With :class:`GuestPollingOptions` the guest polls. Golden, intervals in µs for equal waits: 50 µs: 0, 10,
     20, 40, 80, 80 …; 199 µs: 0, 10, 20, 40, 80, 160, 200 …; 200 µs: 0 for ever. Raises ParameterError.
     """
-    o = HaltPollingOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = HaltPollingOptions.given(options, changes)
     waits = _waits(o, seed) if waits_ns is None else tuple(waits_ns)
     if not waits or not all(isinstance(ns, int) and 0 < ns <= 10**15 for ns in waits):
         raise ParameterError(say("halt_polling.error.waits", given=repr(list(waits[:8]))))
@@ -220,7 +220,7 @@ def host_share(options: HostShareOptions | None = None, /, **changes: Any) -> Ho
     The shares are those after the interval has settled. Golden: woken every 100 µs, a vCPU that works 1 % takes the
     CPU whole; woken every 250 µs, or every 4 ms as by a timer of 250 Hz, it takes 1 %. Raises ParameterError.
     """
-    o = HostShareOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = HostShareOptions.given(options, changes)
     wait = max(1, round(o.wake_interval_ns * (1 - o.work_share)))
     interval, before = 0, -1
     while interval != before:  # equal waits make it grow to its end, or stay

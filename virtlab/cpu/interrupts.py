@@ -179,7 +179,7 @@ def interrupts(options: InterruptOptions | None = None, /, **changes: Any) -> In
     VT-d posting 0 and no host IRQ, without posting on the vCPU's own CPU 1 with APICv and 2 without. A blocked vCPU
     costs at least one event of the host, a preempted one waits for up to (m - 1) slices. Raises ParameterError.
     """
-    o = InterruptOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = InterruptOptions.given(options, changes)
     return Interrupts(o, {state: _cost(o, state) for state in STATES})
 
 
@@ -240,7 +240,7 @@ def burst(options: BurstOptions | None = None, /, **changes: Any) -> Burst:
 
     Golden: ten posts within 2 µs and 600 ns a notification: 4; all at once: 1. Raises ParameterError.
     """
-    o = BurstOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = BurstOptions.given(options, changes)
     notifications, clear_ns = 0, -math.inf
     for n in range(o.posts):
         at_ns = o.within_ns * n / o.posts

@@ -288,7 +288,7 @@ def locks(
 
 
 def _options(options: LockOptions | None, changes: Mapping[str, Any]) -> LockOptions:
-    chosen: LockOptions = LockOptions(**changes) if options is None else options.replace(**changes)
+    chosen: LockOptions = LockOptions.given(options, changes)
     return chosen
 
 

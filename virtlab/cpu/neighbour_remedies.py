@@ -68,7 +68,7 @@ def neighbour_remedies(options: NeighbourOptions | None = None, /, seed: int = 1
     Pinning removes waiting for other vCPUs and no other cause; reservation and offload both remove waiting for the
     host's threads, the one with cores, the other with a card, whose DMA stays. Raises ParameterError.
     """
-    o = NeighbourOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = NeighbourOptions.given(options, changes)
     none, *each, every = solved(
         [o.with_remedies(()), *(o.with_remedies((remedy,)) for remedy in NEIGHBOUR_REMEDIES),
          o.with_remedies(NEIGHBOUR_REMEDIES)], seed)  # fmt: skip

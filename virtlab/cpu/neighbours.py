@@ -173,7 +173,7 @@ def neighbours(options: NeighbourOptions | None = None, /, seed: int = 1, **chan
     DMA takes bandwidth and no cache; a sibling that is idle costs nothing, and one that is busy slows computing down
     by the same factor whatever it does; L2 and turbo are left out. Raises ParameterError.
     """
-    o = NeighbourOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = NeighbourOptions.given(options, changes)
     return next(solved([o], seed))
 
 

@@ -66,4 +66,4 @@ def nested_exit(options: NestedOptions | None = None, /, **changes: Any) -> Nest
     ``l1_exits`` are accesses of L1's handler that exit in turn: 0 with VMCS shadowing or an enlightened VMCS, some ten
     without, because each VMREAD and VMWRITE of L1 is then an exit.
     """
-    return NestedExit(NestedOptions(**changes) if options is None else options.replace(**changes))
+    return NestedExit(NestedOptions.given(options, changes))

@@ -167,14 +167,14 @@ def after_io(options: AfterIo | None = None, /, **changes: Any) -> Residue:
     fast path (Linux until the change of 2025), and a guest that halts by itself cannot use the preemption timer at
     all. Raises ParameterError.
     """
-    o = AfterIo(**changes) if options is None else options.replace(**changes) if changes else options
+    o = AfterIo.given(options, changes)
     rates, routes = _exits(o)
     return Residue(o, exit_profile(rates, routes, o))
 
 
 def remedy_steps(options: AfterIo | None = None, /, **changes: Any) -> RemedySteps:
     """The four remedies, one added after the other in the order of ``REMEDIES``; those of ``options`` do not matter."""
-    o = AfterIo(**changes) if options is None else options.replace(**changes) if changes else options
+    o = AfterIo.given(options, changes)
     return RemedySteps(tuple(
         after_io(o, **{remedy: k < n for k, remedy in enumerate(REMEDIES)}) for n in range(len(REMEDIES) + 1)
     ))  # fmt: skip

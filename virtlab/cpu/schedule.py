@@ -62,7 +62,7 @@ def schedule(
     sleep at first, but for vCPUs that always run (``duty`` 1), which start together. Closed forms: m such vCPUs on a
     pCPU have steal 1 - 1/m, and none waits longer than m - 1 slices. Raises ParameterError.
     """
-    o = ScheduleOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = ScheduleOptions.given(options, changes)
     return run(o, seed, pins)[0]
 
 

@@ -73,7 +73,7 @@ def schedule_trace(
     A thread that goes on after its slice has one interval. Where there are more than ``most``, those that ended first
     are kept. Raises ParameterError.
     """
-    o = ScheduleOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = ScheduleOptions.given(options, changes)
     for name, value, least, highest in (("start_ns", start_ns, 0, o.wall_ns), ("length_ns", length_ns, 1, 10**12),
                                         ("most", most, 1, MOST_INTERVALS)):  # fmt: skip
         if not isinstance(value, int | np.integer) or not least <= value <= highest:

@@ -70,7 +70,7 @@ def exit_work(
     /, **changes: Any,
 ) -> ExitWork:  # fmt: skip
     """How much slower work becomes that causes ``per_work`` exits a unit, by reason. As :func:`exit_profile` else."""
-    o = WorkOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = WorkOptions.given(options, changes)
     once = exit_profile(per_work, routes, o)
     wall_s = (o.work_ns + math.fsum(line.rate_per_s * line.exit_ns for line in once.lines)) / 1e9
     rates = {key: n / wall_s for key, n in per_work.items()}

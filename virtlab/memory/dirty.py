@@ -228,7 +228,7 @@ def dirty_logging(options: DirtyOptions | None = None, /, **changes: Any) -> Dir
     taken to be as large as the host's: an entry maps the smaller of both). Golden: a million pages written once in a
     second are a million write faults, or 1 953 exits of PML; a GiB of huge pages becomes 262 144 entries.
     """
-    o = DirtyOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = DirtyOptions.given(options, changes)
     return DirtyLog(
         options=o,
         unique_pages=_unique(o.hot_pages, o.write_rate_per_s * o.clear_s, o.writes),

@@ -118,7 +118,7 @@ def footprint(options: FootprintOptions | None = None, /, **changes: Any) -> Foo
     several processes, IOMMU tables, swap, a host that maps the memory of QEMU with tables of its own once more.
     Golden: first touch of 1 GiB: 262,144, 512 or 1 exits; descriptors 1.5625 %. Raises ParameterError.
     """
-    o = FootprintOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = FootprintOptions.given(options, changes)
     page = page_bytes(o.host_page)
     small = -(-o.memory_bytes // _SMALL_BYTES)
     touched = round(o.touched_share * small)

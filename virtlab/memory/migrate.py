@@ -192,7 +192,7 @@ def migrate(options: MigrationOptions | None = None, /, **changes: Any) -> Migra
     downtime allowed. Golden: 64 GiB over 10 Gb/s at D / B of 0.1, 0.5, 0.9: 3, 8, 50 rounds in 61.0, 109.5, 546.9 s;
     from 1 on never, and a stop then costs 54.98 s.
     """
-    o = MigrationOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = MigrationOptions.given(options, changes)
     n = _numbers(o)
     sent, dirtied, throttled = (np.zeros(o.max_rounds) for _ in range(3))
     count, left, total, per_cent = _run(o, n, n.dirty, sent, dirtied, throttled)
@@ -233,7 +233,7 @@ def curve(
     The dirty rate is ``ratios`` times the bandwidth, whatever ``dirty_gbit_per_s`` says; the rest as in
     :func:`migrate`. Where it does not converge the total time is infinite, and the downtime what the stop would cost.
     """
-    o = MigrationOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = MigrationOptions.given(options, changes)
     x = np.asarray(ratios, dtype=np.float64)
     if x.ndim != 1 or not np.all((x >= 0) & np.isfinite(x)):
         raise ParameterError("ratios must be a vector of finite numbers >= 0: dirty rate over bandwidth.")

@@ -113,7 +113,7 @@ def mmu(options: MmuOptions | None = None, /, **changes: Any) -> MmuCost:
     Under one lock a fault or update waits as in an M/D/1 queue that the other vCPUs fill; readers do not wait.
     Left out: walks that fetch code, kernel work beyond the exit, remote TLB flushes. Raises ParameterError.
     """
-    o = MmuOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = MmuOptions.given(options, changes)
     return _cost(o, o.page_table_updates_per_s)
 
 
@@ -126,7 +126,7 @@ def break_even_updates_per_s(options: MmuOptions | None = None, /, **changes: An
     for s each time; equal to the cost of nested paging this is a quadratic in L with one root below saturation. The
     result may lie outside the range of the parameter, or where neither is feasible. Raises ParameterError.
     """
-    o = MmuOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = MmuOptions.given(options, changes)
     nested = _cost(o.replace(technique="nested"), 0.0).total_share
     shadow = o.replace(technique="shadow")
     idle = _cost(shadow, 0.0)

@@ -164,7 +164,7 @@ def walk(options: WalkOptions | None = None, /, **changes: Any) -> Walk:
     With ``guest_paging`` off the lower 32 bits of ``virtual_address`` are the guest-physical address.
     Golden: 24 for four levels and 4 KiB on both sides, 35 for five. Raises ParameterError.
     """
-    o = WalkOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = WalkOptions.given(options, changes)
     steps, cold = _cold(o), []
     while True:
         try:

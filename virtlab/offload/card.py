@@ -170,7 +170,7 @@ def card(options: CardOptions | None = None, /, **changes: Any) -> CardLoad:
     The pipeline is M/D/1, the cores M/M/c. 500 000 connections/s of 10 packets each are 5 Mpps, whatever the pipeline
     could take. Raises ParameterError.
     """
-    o = CardOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = CardOptions.given(options, changes)
     packets = o.busy * o.vf_packets_per_s
     connections = packets / o.connection_packets
     flows = connections * o.flow_life_s
@@ -216,7 +216,7 @@ def card_curve(busy: ArrayLike, options: CardOptions | None = None, /, **changes
 
     ``busy`` stands in for ``busy_vfs``, unbounded. Infinite where the cores cannot follow. Raises ParameterError.
     """
-    o = CardOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = CardOptions.given(options, changes)
     x = np.asarray(busy, dtype=np.float64)
     if x.ndim != 1 or not np.all((x >= 0) & np.isfinite(x)):
         raise ParameterError("busy must be a vector of finite numbers >= 0: how many VFs send.")

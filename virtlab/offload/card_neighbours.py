@@ -108,7 +108,7 @@ def card_neighbours(options: CardNeighbourOptions | None = None, /, **changes: A
 
     Raises ParameterError: a value out of range.
     """
-    o = CardNeighbourOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = CardNeighbourOptions.given(options, changes)
     return CardNeighbours(o, {key: _lot(o, _REMEDIES[key], key != "alone") for key in ROWS})
 
 

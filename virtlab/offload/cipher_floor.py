@@ -59,6 +59,6 @@ def cipher_floor(options: CipherFloorOptions | None = None, /, **changes: Any) -
     Golden: one instruction a cycle and one block each: 0.625 with a key of 128 bits, 0.875 with 256; with four blocks
     0.156 and 0.219. Raises ParameterError.
     """
-    o = CipherFloorOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = CipherFloorOptions.given(options, changes)
     rounds = ROUNDS[o.key_bits]
     return CipherFloor(o, rounds, rounds / (_BLOCK_BYTES * o.aes_per_cycle * o.aes_blocks))

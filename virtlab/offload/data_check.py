@@ -83,7 +83,7 @@ def data_check(options: DataCheckOptions | None = None, /, **changes: Any) -> Da
     Golden: T10 DIF adds 8 B to 512 B (1.56 %) or to 4 KiB (0.195 %); it detects a misdirected write and a block read
     from elsewhere by the reference tag, and not a write that was lost. Raises ParameterError.
     """
-    o = DataCheckOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = DataCheckOptions.given(options, changes)
     gbyte = 0.0 if o.check == "none" else o.throughput_gbit_per_s / 8
     return DataCheck(o, gbyte * o.check_cycles_per_byte / o.clock_ghz,
                      _BYTES[o.check] / o.check_interval_bytes, detects(o.check))  # fmt: skip

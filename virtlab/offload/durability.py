@@ -140,7 +140,7 @@ def durability(options: DurabilityOptions | None = None, /, **changes: Any) -> D
     that it loses unflushed writes at a power failure; "writethrough" and "directsync" lose no completed write. The
     source is the table of cache modes in QEMU's manual. Raises ParameterError.
     """
-    o = DurabilityOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = DurabilityOptions.given(options, changes)
     return _durability(o)
 
 

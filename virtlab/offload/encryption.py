@@ -115,7 +115,7 @@ def encryption(options: EncryptionOptions | None = None, /, **changes: Any) -> E
     Golden: 100 Gb/s at 3 GHz takes 6.79 cores at 1.63 cycles a byte, 2.67 at 0.64, 0.67 at 0.16; on a card none, and
     a latency above zero. Raises ParameterError.
     """
-    o = EncryptionOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = EncryptionOptions.given(options, changes)
     return Encryption(o, {place: _sealing(o, place) for place in CRYPTO_PLACES})
 
 

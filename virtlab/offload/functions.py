@@ -190,7 +190,7 @@ def functions(options: FunctionOptions | None = None, /, **changes: Any) -> Func
     1 024 VFs beside their physical function take 5 bus numbers, and with 64 vectors each exactly the 65 536 entries of
     one interrupt-remapping table of VT-d (so that none is left for the physical function). Raises ParameterError.
     """
-    o = FunctionOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = FunctionOptions.given(options, changes)
     tables = 0 if o.pri else table_bytes(o.memory_bytes, o.dma_page)
     pinned = 0 if o.pri else o.memory_bytes
     last = o.routing_id(o.vfs)

@@ -143,7 +143,7 @@ def iommu(options: IommuOptions | None = None, /, **changes: Any) -> Iommu:
     Left out: packets that share a buffer or span several, two-stage tables, waiting of CPUs for one another at the
     invalidation queue, ATS' way through PCIe, memory that DMA and CPUs fight for. Raises ParameterError.
     """
-    o = IommuOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = IommuOptions.given(options, changes)
     if o.iommu_mode == "off":
         return Iommu(o, 0.0, 0.0, 0.0, 0.0)
     if o.iommu_mode == "static":

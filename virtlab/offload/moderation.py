@@ -161,7 +161,7 @@ def moderation(options: ModerationOptions | None = None, /, **changes: Any) -> M
     Golden, virtio with K = 15 and T = 10 µs: 990, 50,000, 92,481 and 333,333 interrupts/s at 1 k, 100 k, 1 M and 5 M
     packets/s. Raises ParameterError.
     """
-    o = ModerationOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = ModerationOptions.given(options, changes)
     if not o.closed:
         from virtlab.offload.moderation_run import moderation_run
 
@@ -207,7 +207,7 @@ def _cycle(
 
 def compare_moderation(options: ModerationOptions | None = None, /, **changes: Any) -> Table:
     """All four schemes on the same packets, one row each. Raises ParameterError."""
-    o = ModerationOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = ModerationOptions.given(options, changes)
     names: tuple[Scheme, ...] = ("off", "virtio", "napi", "adaptive")
     rows = []
     for name in names:

@@ -80,7 +80,7 @@ class ModerationRun(Shown):
 
 def moderation_run(options: ModerationOptions | None = None, /, **changes: Any) -> ModerationRun:
     """Simulates ``run_packets`` packets; the same ``moderation_seed`` gives the same run. Raises ParameterError."""
-    o = ModerationOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = ModerationOptions.given(options, changes)
     return moderation_at(o, arrival_times(o))
 
 

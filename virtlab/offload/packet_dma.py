@@ -175,7 +175,7 @@ def packet_dma(options: PacketDmaOptions | None = None, /, **changes: Any) -> Pa
     Golden, Gen3 x8, MPS 256, MRRS 512, both ways, simple, kernel and dpdk: frames of 64 B: 11.58, 15.72, 18.07 Gb/s; of
     1518 B: 45.60, 47.55, 48.31. As published: 12.58, 17.63, 20.65 and 46.17, 48.18, 48.95. Raises ParameterError.
     """
-    o = PacketDmaOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = PacketDmaOptions.given(options, changes)
     ring = RINGS[o.nic](o.batch)
     tx, rx = (tuple(t for e in ring.of(way) if (t := _transaction(o, e, way))) for way in ("tx", "rx"))
     return PacketDma(o, tx, rx)

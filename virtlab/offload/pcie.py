@@ -179,7 +179,7 @@ def pcie(options: TransferOptions | None = None, /, **changes: Any) -> Pcie:
     Golden, Gen3 x8 with MPS 256 and MRRS 512: 60 B: 41.35 Gb/s written, 43.41 read; 1510 B: 52.86 and 53.63.
     Raises ParameterError.
     """
-    o = TransferOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = TransferOptions.given(options, changes)
     size = o.transfer_bytes
     return Pcie(o, float(write_gbit_per_s(o, size)), float(read_gbit_per_s(o, size)), float(both_gbit_per_s(o, size)))
 

@@ -97,7 +97,7 @@ def sriov(options: SliceOptions | None = None, /, **changes: Any) -> Slices:
     whose bound is published (Goyal, Vin and Cheng, SIGCOMM'96); a token bucket each. Golden: the defaults give
     (10, 60, 30) Gb/s. Raises ParameterError.
     """
-    o = SliceOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = SliceOptions.given(options, changes)
     fair = max_min(o.demands, o.weights, o.link_gbit_per_s)
     full = [f / w for f, w, d in zip(fair, o.weights, o.demands, strict=True) if f < d * (1 - 1e-9)]
     sent, p50, p99, frames = _run(o)

@@ -101,7 +101,7 @@ def throttle(options: ThrottleOptions | None = None, /, **changes: Any) -> Throt
     by a fast device; 1,000 in 1,000 ms are 1,000, 909 and 1,000. `served_per_s` is that of the long run.
     Source: Cloud Hypervisor, docs/io_throttling.md. Raises ParameterError.
     """
-    o = ThrottleOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = ThrottleOptions.given(options, changes)
     rate = 1 / (o.refill_ms * 1e6)
     bytes_ = [float(o.bytes_size), o.bytes_size * rate, float(o.one_time_burst * o.request_bytes),
               float(o.bytes_size), float(o.request_bytes)]  # fmt: skip

@@ -80,7 +80,7 @@ def unmap_story(options: UnmapOptions | None = None, /, **changes: Any) -> Unmap
     come evenly in the time until the card writes again. Golden: lazily, at 1 ms and with no others, the write arrives
     in what is somebody else's page; at 10 ms it is a fault. Raises ParameterError.
     """
-    o = UnmapOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = UnmapOptions.given(options, changes)
     iommu = Domains(strict=o.iommu_mode == "strict", flush_entries=o.flush_entries, flush_ns=o.flush_ms * 1e6)
     iommu.attach(_CARD, _DOMAIN)
     iommu.map(_DOMAIN, _IOVA, _FRAME)

@@ -98,7 +98,7 @@ def window(options: WindowOptions | None = None, /, **changes: Any) -> Window:
 
     Golden: 25,000 B at 1.0 µs fill 200 Gb/s; 0.5 µs more, as of a walk, leave 133 Gb/s. Raises ParameterError.
     """
-    o = WindowOptions(**changes) if options is None else options.replace(**changes) if changes else options
+    o = WindowOptions.given(options, changes)
     return Window(o)
 
 

@@ -107,11 +107,9 @@ class Path(Route[PathOptions]):
 
 def options_of(options: PathOptions | None, changes: dict[str, Any]) -> PathOptions:
     """``options`` with ``changes``, validated."""
-    if options is None:
-        return PathOptions(**changes)
-    if not isinstance(options, PathOptions):
+    if options is not None and not isinstance(options, PathOptions):
         raise ParameterError(f"options must be a PathOptions, or options by name (kick_batch=8); you gave {options!r}.")
-    return options.replace(**changes) if changes else options
+    return PathOptions.given(options, changes)
 
 
 def costs_of(costs: Costs | str) -> Costs:

@@ -125,11 +125,9 @@ def servers_of(options: StorageOptions, costs: StorageCosts) -> dict[Server, int
 
 def storage_options_of(options: StorageOptions | None, changes: dict[str, Any]) -> StorageOptions:
     """``options`` with ``changes``, validated."""
-    if options is None:
-        return StorageOptions(**changes)
-    if not isinstance(options, StorageOptions):
+    if options is not None and not isinstance(options, StorageOptions):
         raise ParameterError(f"options must be a StorageOptions, or options by name (jobs=4); you gave {options!r}.")
-    return options.replace(**changes) if changes else options
+    return StorageOptions.given(options, changes)
 
 
 def storage_costs_of(costs: StorageCosts | str) -> StorageCosts:
