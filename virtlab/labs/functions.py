@@ -9,9 +9,10 @@ from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.figures.functions import BUSY, FunctionPicture, FunctionResult
 from virtlab.labs.base import Lab
+from virtlab.memory.pages import PageSize
 from virtlab.offload import card, card_curve, functions
 from virtlab.offload.card import CardOptions
-from virtlab.offload.functions import DmaPage, FunctionOptions
+from virtlab.offload.functions import FunctionOptions
 
 #: An MSI-X table of the most vectors must fit.
 _LEAST_BAR = 1 << 15
@@ -29,7 +30,7 @@ class FunctionSetting(Parameters):
     ari: bool = same(FunctionOptions, "ari")
     acs: bool = same(FunctionOptions, "acs")
     pri: bool = same(FunctionOptions, "pri")
-    dma_page: DmaPage = same(FunctionOptions, "dma_page")
+    dma_page: PageSize = same(FunctionOptions, "dma_page")
     vf_offset: int = same(FunctionOptions, "vf_offset", le=1024)
     vf_packets_per_s: float = same(CardOptions, "vf_packets_per_s", ge=10)
     connection_packets: int = same(CardOptions, "connection_packets", le=10_000)

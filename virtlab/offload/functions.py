@@ -16,7 +16,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import model_validator
 
@@ -25,9 +25,8 @@ from virtlab.core.table import Shown, Table
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
+from virtlab.memory.pages import PageSize, page_bytes
 
-DmaPage = Literal["4K", "2M", "1G"]
-_PAGE_BYTES: Mapping[str, int] = {"4K": 1 << 12, "2M": 1 << 21, "1G": 1 << 30}
 _TABLE_BYTES, _TABLE_ENTRIES = 4096, 512
 _PER_BUS = int(FACTS["pcie.ari.functions"].value)
 _BUSES = int(FACTS["pcie.buses"].value)
@@ -50,7 +49,7 @@ class FunctionOptions(Parameters):
     ari: bool = parameter(FACTS["sriov.ari"], default=True)
     acs: bool = parameter(FACTS["sriov.acs"], default=True)
     pri: bool = parameter(FACTS["sriov.pri"], default=False)
-    dma_page: DmaPage = parameter(FACTS["iommu.page.functions"], default="2M")
+    dma_page: PageSize = parameter(FACTS["iommu.page.functions"], default="2M")
     vf_offset: int = parameter(FACTS["sriov.offset"], ge=1, le=65_535, log=True)
     vf_stride: int = parameter(FACTS["sriov.stride"], ge=1, le=65_535, log=True)
     bus: int = parameter(FACTS["sriov.bus"], ge=1, le=255)
@@ -208,12 +207,12 @@ def functions(options: FunctionOptions | None = None, /, **changes: Any) -> Func
     return Functions(o, uses, used_buses, per_bus, o.vfs * pinned, o.vfs * tables, groups)
 
 
-def table_bytes(memory_bytes: int, dma_page: DmaPage = "4K") -> int:
+def table_bytes(memory_bytes: int, dma_page: PageSize = "4K") -> int:
     """The IOMMU's tables for one VM of this size, mapped densely from address 0 in pages of this size, four levels.
 
     Each table has 512 entries of 8 B; the entries of the last level lead to pages.
     """
-    entries = -(-memory_bytes // _PAGE_BYTES[dma_page])
+    entries = -(-memory_bytes // page_bytes(dma_page))
     tables = 0
     for _ in range({"4K": 4, "2M": 3, "1G": 2}[dma_page]):
         entries = -(-entries // _TABLE_ENTRIES)

@@ -10,12 +10,12 @@ from virtlab.core.table import Shown, Table
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
+from virtlab.offload.domains import PAGE_BYTES
 from virtlab.offload.iotlb import IotlbOptions, count_iotlb, reads_of_fresh_buffers
 from virtlab.offload.window import WindowOptions
 
 Mode = Literal["off", "static", "lazy", "strict"]
 MODES: tuple[Mode, ...] = ("off", "static", "lazy", "strict")
-PAGE_BYTES = 4096
 _LEVELS = 4  # of an IO page table of 48 bits
 
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from virtlab.core.parameter import Parameters, parameter
 from virtlab.evidence import FACTS
 from virtlab.memory import Tlb, TlbResult, simulate
+from virtlab.memory.pages import SHIFT, PageSize
 
-IoPage = Literal["4K", "2M", "1G"]
-PAGE_SHIFT: dict[IoPage, int] = {"4K": 12, "2M": 21, "1G": 30}
 #: Buffers that are counted, at most: the shares are settled long before.
 MOST_COUNTED = 1024
 _DESCRIPTOR_BYTES, _COMPLETION_BYTES = 16, 64
@@ -30,7 +29,7 @@ class IotlbOptions(Parameters):
     queue has a ring of descriptors (16 B) and one of completions (64 B). ``ats_entries`` are kept in the device (ATS).
     """
 
-    io_page: IoPage = parameter(FACTS["iommu.page"], default="4K")
+    io_page: PageSize = parameter(FACTS["iommu.page"], default="4K")
     iotlb_entries: int = parameter(FACTS["iommu.iotlb.entries"], ge=16, le=4096, log=True)
     iotlb_ways: int = parameter(FACTS["iommu.iotlb.ways"], ge=1, le=256, log=True)
     pool_buffers: int = parameter(FACTS["iommu.pool"], ge=16, le=65_536, log=True)
@@ -99,7 +98,7 @@ def _through(o: IotlbOptions, trace: NDArray[np.int64], warm: int) -> TlbResult:
     else:
         device, device_ways = geometry(o.ats_entries, _DEVICE_WAYS)
         tlb = Tlb(l1_entries=device, l1_ways=device_ways, l2_entries=entries, l2_ways=ways)
-    return simulate(_hashed(trace, PAGE_SHIFT[o.io_page]), tlb, guest_page=o.io_page, host_page=None, warm=warm)
+    return simulate(_hashed(trace, SHIFT[o.io_page]), tlb, guest_page=o.io_page, host_page=None, warm=warm)
 
 
 def _hashed(trace: NDArray[np.int64], shift: int) -> NDArray[np.int64]:
@@ -154,7 +153,7 @@ def _trace(o: IotlbOptions, most: int) -> tuple[NDArray[np.int64], NDArray[np.in
     trace[:, 0] = queue + layout.size * 4096 + place * _DESCRIPTOR_BYTES
     trace[:, 1] = queue + buffer * 4096
     trace[:, 2] = queue + layout.completions + place * _COMPLETION_BYTES
-    pages = np.arange(0, layout.bytes, 1 << PAGE_SHIFT[o.io_page], dtype=np.int64)[-known:]
+    pages = np.arange(0, layout.bytes, 1 << SHIFT[o.io_page], dtype=np.int64)[-known:]
     return np.concatenate([pages, trace[:before].ravel()]), trace[before:].ravel(), count
 
 

@@ -13,8 +13,9 @@ from virtlab.evidence import FACTS
 from virtlab.memory import dirty_logging, migrate
 from virtlab.memory.dirty import DirtyOptions
 from virtlab.memory.migrate import MigrationOptions
+from virtlab.memory.pages import PageSize
 from virtlab.offload import Iommu, IommuOptions, functions, iommu
-from virtlab.offload.functions import DmaPage, FunctionOptions
+from virtlab.offload.functions import FunctionOptions
 from virtlab.paths import LADDER, Counts, PathOptions
 
 _DEVICE = Axis.of(MigrationOptions, "device")
@@ -56,7 +57,7 @@ _PACKETS: dict[str, Any] = {"direction": "tx", "frame_bytes": 64, "kick_batch": 
 _SOFTWARE = ("qemu", "qemu-ioeventfd", "vhost-net", "vhost-user")
 
 
-def _mapped(io_page: DmaPage) -> Iommu:
+def _mapped(io_page: PageSize) -> Iommu:
     """A VF's DMAs at 200 Gb/s: its VM's memory is mapped once, in pages of this size."""
     return iommu(io_page=io_page, link_gbit_per_s=200.0)
 
