@@ -40,7 +40,7 @@ class Host(Parameters):
     snapshot_place: Literal["vmm", "manager", "card", "nobody"] = parameter(_PLACED, default="vmm")
     console_place: Literal["vmm", "manager", "card", "nobody"] = parameter(_PLACED, default="vmm")
     vmm: Literal["qemu", "light"] = parameter(_PLACED, default="qemu")
-    huge_pages: bool = parameter(FACTS["host.huge.pages"])
+    huge_pages: bool = parameter(FACTS["host.huge.pages"], default=False)
 
     def place(self, duty: str) -> str:
         """The place of one of DUTIES."""
