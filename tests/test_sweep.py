@@ -69,7 +69,7 @@ def test_each_row_draws_its_own_seed_from_its_place_alone():
     rows = sweep(lambda a, seed: seed, {"a": range(6)}, seeds=7)
     assert len(set(rows.results)) == 6 and [s["seed"] for s in rows.settings] == list(rows.results)
     children = np.random.SeedSequence(7).spawn(6)
-    assert list(rows.results) == [int(c.generate_state(1, np.uint64)[0] >> np.uint64(1)) for c in children]
+    assert list(rows.results) == [int(c.generate_state(1, np.uint64)[0] >> np.uint64(11)) for c in children]
     assert sweep(lambda b, a, seed: seed, {"b": [0], "a": range(4)}, seeds=7, jobs=2).results == rows.results[:4]
 
 

@@ -181,8 +181,8 @@ def _axes(grid: Mapping[str, Sequence[Any]], fixed: Mapping[str, Any], seeds: in
 
 
 def _seed(seeds: int, row: int) -> int:
-    """The seed of one row: 63 bits, which every generator takes, of what ``SeedSequence(seeds).spawn`` gives it."""
-    return int(np.random.SeedSequence(seeds, spawn_key=(row,)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    """The seed of one row: 53 bits, which a float holds as well, of what ``SeedSequence(seeds).spawn`` gives it."""
+    return int(np.random.SeedSequence(seeds, spawn_key=(row,)).generate_state(1, np.uint64)[0] >> np.uint64(11))
 
 
 def _calls(
