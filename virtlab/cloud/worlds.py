@@ -19,7 +19,7 @@ _TAIL = 0.05
 
 @dataclass(frozen=True, repr=False)
 class Spread(Shown):
-    """Lost cores of a fleet of ``servers`` over ``worlds``: mean, the interval of nine worlds in ten, and its two causes.
+    """Lost cores of a fleet of ``servers`` over ``worlds``: mean, interval of nine worlds in ten, and its two causes.
 
     ``unknown_cores`` is the standard deviation that the inputs bring which nobody knows and all servers share;
     ``chance_cores`` the one that the differences among the servers bring. ``within_cores2`` and ``between_cores2`` are
