@@ -137,8 +137,9 @@ def sweep(
 
     ``jobs`` threads share the work (joblib; 1: no threads; -1: one a core), which helps simulations, whose kernels let
     go of Python's lock. Without ``jobs``, the same call inside ``joblib.parallel_config`` runs on whatever that names:
-    ``with joblib.parallel_config("dask"): sweep(...)`` on the workers of a Dask cluster. Settings travel in batches
-    that are sized by their measured time. The results depend on none of this.
+    ``with joblib.parallel_config("dask"): sweep(...)`` on the workers of a Dask cluster, which have virtlab as well
+    (extra ``cluster``). Settings travel in batches that are sized by their measured time. The results depend on none
+    of this.
 
     ``seeds`` gives each row a ``seed`` of its own, which follows from ``seeds`` and the row's place alone and is kept
     in its setting. A ``seed`` that is simply passed on makes all rows draw the same numbers, which is what a comparison
