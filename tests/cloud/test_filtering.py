@@ -45,7 +45,10 @@ def test_with_two_places_conflicts_take_a_little_more_than_the_closed_form_says(
 def test_with_lru_and_no_end_of_connections_it_is_ches_approximation():
     reuse = Reuse.of(10_000, 1.0, 0.0)
     stay = lifetime([Part(reuse, 1, np.ones(1))], np.array([800.0]))
-    assert hits(CacheLoad(10_000, 1.0, ENDLESS, 1.0, "lru"), 800) == near(1 - reuse.missed(stay)[0], abs=1e-6)
+    che = 1 - reuse.missed(stay)[0]
+    assert hits(CacheLoad(10_000, 1.0, ENDLESS, 1.0, "lru"), 800) == near(che, abs=1e-6)
+    table = cloud.table_hit_share(CacheLoad(10_000, 1.0, 10, 1.0, "lru"), np.array([1.0, 10.0]), 0.9 * 800)
+    assert list(table) == near([0, 0.9 * che], abs=1e-6)  # an entry is of use for nine tenths of a connection
 
 
 @pytest.mark.parametrize("policy", ["lru", "two_places"])

@@ -16,20 +16,19 @@ the two-place cache miss more than said here where nearly all flows would fit (a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.cloud.flow_cache import CachePolicy, FlowCache
-from virtlab.cpu.shared_cache import Reuse
+from virtlab.cpu.shared_cache import Part, Reuse, lifetime
 
 Floats = NDArray[np.float64]
-_STEPS = 50  # bisections
+_STEPS = 44  # bisections
 _LEAST, _MOST = -10.0, 60.0  # powers of e, in packets
 _ALL = 1 - 1e-15
-_ENDLESS = 1 << 40  # packets of a connection that does not end
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 
 
@@ -66,9 +65,10 @@ def table_hit_share(load: CacheLoad, packets: Floats, entries: float) -> Floats:
     ``packets`` of a connection stand in for those of ``load``. Where all flows fit only first packets miss.
     """
     later = 1 - 1 / packets  # of a connection's packets; its entry is there in this share of the time
-    with np.errstate(divide="ignore"):
-        return later * hit_share(replace(load, connection_packets=_ENDLESS, policy="lru", insert_probability=1.0),
-                                 entries / later)  # fmt: skip
+    reuse = Reuse.of(load.active_flows, load.flow_zipf_exponent, 0.0)
+    enough = np.minimum(entries / np.maximum(later, 1e-9), reuse.lines)
+    stay = lifetime([Part(reuse, 1, np.ones(len(packets)))], enough)
+    return np.asarray(later * (1 - reuse.missed(stay)))
 
 
 def best_share(load: CacheLoad, entries: Floats) -> Floats:

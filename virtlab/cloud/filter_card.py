@@ -9,7 +9,11 @@ slow path drops packets before its mean rate is reached. What a card's functions
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +43,7 @@ class CardFilter(Shown):
     hit_share: float
     slow_share: float
     host_share: float
-    limits_packets_per_s: dict[str, float]
+    limits_packets_per_s: Mapping[str, float]
 
     @property
     def first(self) -> str:
@@ -72,24 +76,25 @@ class CardFilter(Shown):
         return Table.of(words("filter.card.header"), rows, self.sentence(), numeric=(1,))
 
 
-def filter_card(options: FilterOptions | None = None, /, **changes: object) -> CardFilter:
+def filter_card(options: FilterOptions | None = None, /, **changes: Any) -> CardFilter:
     """What the card of a filter can take. Options as in :class:`FilterOptions`, as one object or by name.
 
     500 000 new flows/s of 10 packets are 5 Mpps, whatever the pipeline takes. Raises ParameterError.
     """
     o = FilterOptions.given(options, changes)
-    load, entries = o.card_load, table_entries(o)
-    hits = float(_hits(o, np.array([float(o.connection_packets)]), entries)[0])
-    slow, most = _slow_and_most(o, np.array([float(o.connection_packets)]))
-    refused = entries / o.flow_life_s * o.connection_packets if o.when_full == "refuse" else float("inf")
-    limits = {"pipeline": load.options.packets_per_s_most, "new_flows": float(most[0]), "table": refused}
-    return CardFilter(o, entries, load.flows, hits, float(slow[0]), max(1 - hits - float(slow[0]), 0.0), limits)
+    load, entries, packets = o.card_load, table_entries(o), np.array([float(o.connection_packets)])
+    hits, slow = (float(share[0]) for share in _shares(o, packets))
+    limits = {
+        "pipeline": load.options.packets_per_s_most, "new_flows": o.new_flows_per_s / slow,
+        "table": entries / o.flow_life_s * o.connection_packets if o.when_full == "refuse" else math.inf,
+    }  # fmt: skip
+    return CardFilter(o, entries, load.flows, hits, slow, max(1 - hits - slow, 0.0), MappingProxyType(limits))
 
 
 def card_wall(packets: Floats, options: FilterOptions) -> Floats:
     """The most packets/s of the card over the packets of a connection: float64[n] >= 1 gives float64[n]."""
     o = options
-    most = np.minimum(_slow_and_most(o, packets)[1], o.card_load.options.packets_per_s_most)
+    most = np.minimum(o.new_flows_per_s / _shares(o, packets)[1], o.card_load.options.packets_per_s_most)
     return np.minimum(most, table_entries(o) / o.flow_life_s * packets) if o.when_full == "refuse" else most
 
 
@@ -98,12 +103,8 @@ def table_entries(options: FilterOptions) -> float:
     return min(float(options.table_entries), options.card_load.flows_each)
 
 
-def _hits(o: FilterOptions, packets: Floats, entries: float) -> Floats:
-    """Packets that find an entry. Where new flows are refused, all admitted ones keep theirs."""
-    return 1 - 1 / packets if o.when_full == "refuse" else table_hit_share(o.flow_load, packets, entries)
-
-
-def _slow_and_most(o: FilterOptions, packets: Floats) -> tuple[Floats, Floats]:
-    """The share of packets that need the card's cores, and the packets/s at which these are busy."""
-    slow = 1 - _hits(o, packets, table_entries(o)) if o.when_full == "evict" else 1 / packets
-    return slow, o.new_flows_per_s / slow
+def _shares(o: FilterOptions, packets: Floats) -> tuple[Floats, Floats]:
+    """The packets that find an entry and those that need the card's cores. Who is admitted is never evicted."""
+    new = 1 / packets
+    hits = 1 - new if o.when_full == "refuse" else table_hit_share(o.flow_load, packets, table_entries(o))
+    return hits, 1 - hits if o.when_full == "evict" else new

@@ -10,6 +10,7 @@ _WHERE = {
     "JourneyLab": "journey",
     "LoadLab": "load",
     "MixLab": "mix",
+    "FilterLab": "filter",
     "FleetLab": "fleet",
     "CostLab": "machine_costs",
     "ReachLab": "reach",
