@@ -37,6 +37,16 @@ def test_the_search_of_20_subtables_takes_most_of_the_time():
     assert published < share < 1.25 * published
 
 
+def test_masks_alone_without_more_rules_can_take_most_of_a_switch():
+    """An attack that multiplies masks leaves 12 %. In the model 64 masks that are hit alike do, whatever the rules."""
+    def capacity(masks):
+        search = filtering(masks=masks, insert_probability=0.0, upcall_share=0.0)
+        return 1 / (PLAIN + search.packet_cycles)
+
+    assert FACTS["filter.tse.left"].value == pytest.approx(capacity(64) / capacity(1), abs=0.01)
+    assert capacity(100) / capacity(1) < FACTS["filter.tse.left"].value
+
+
 def gain(flows, masks):
     """What is left to gain for a cache that would hold all: of a packet that is forwarded and filtered."""
     load = CacheLoad(flows, 1.0, 10**9, FACTS["filter.insert.emc"].value, "two_places")
