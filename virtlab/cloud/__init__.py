@@ -2,14 +2,20 @@
 
 from virtlab.cloud import judges
 from virtlab.cloud.architectures import ARCHITECTURES, REMEDIES, Architecture, compose
+from virtlab.cloud.attribution import Attribution, Bar, attribute
 from virtlab.cloud.efficiency import Efficiency, efficiency
 from virtlab.cloud.fleet import Fleet, FleetResult, lost, price_at_which
 from virtlab.cloud.host import DUTIES, PLACES, Host
 from virtlab.cloud.mix import Mix, MixResult, Part, ShareFor, loss, share_for
+from virtlab.cloud.overhead import Overhead, overhead
+from virtlab.cloud.server import ServerOptions
+from virtlab.cloud.shapley import shapley
 from virtlab.cloud.verdict import Condition, Verdict
+from virtlab.cloud.workloads import WORKLOADS, Workload
 
 __all__ = [
-    "ARCHITECTURES", "DUTIES", "PLACES", "REMEDIES", "Architecture", "Condition", "Efficiency", "Fleet", "FleetResult",
-    "Host", "Mix", "MixResult", "Part", "ShareFor", "Verdict", "compose", "efficiency", "judges", "loss", "lost",
-    "price_at_which", "share_for",
+    "ARCHITECTURES", "DUTIES", "PLACES", "REMEDIES", "WORKLOADS", "Architecture", "Attribution", "Bar", "Condition",
+    "Efficiency", "Fleet", "FleetResult", "Host", "Mix", "MixResult", "Overhead", "Part", "ServerOptions", "ShareFor",
+    "Verdict", "Workload", "attribute", "compose", "efficiency", "judges", "loss", "lost", "overhead",
+    "price_at_which", "shapley", "share_for",
 ]  # fmt: skip
