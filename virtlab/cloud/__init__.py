@@ -8,6 +8,7 @@ from virtlab.cloud.fleet import Fleet, FleetResult, lost, price_at_which
 from virtlab.cloud.host import DUTIES, PLACES, Host
 from virtlab.cloud.mix import Mix, MixResult, Part, ShareFor, loss, share_for
 from virtlab.cloud.overhead import Overhead, overhead
+from virtlab.cloud.placement import SideBySide, VendorNumbers, placement, side_by_side, vendor_numbers
 from virtlab.cloud.server import ServerOptions
 from virtlab.cloud.shapley import shapley
 from virtlab.cloud.verdict import Condition, Verdict
@@ -16,6 +17,6 @@ from virtlab.cloud.workloads import WORKLOADS, Workload
 __all__ = [
     "ARCHITECTURES", "DUTIES", "PLACES", "REMEDIES", "WORKLOADS", "Architecture", "Attribution", "Bar", "Condition",
     "Efficiency", "Fleet", "FleetResult", "Host", "Mix", "MixResult", "Overhead", "Part", "ServerOptions", "ShareFor",
-    "Verdict", "Workload", "attribute", "compose", "efficiency", "judges", "loss", "lost", "overhead",
-    "price_at_which", "shapley", "share_for",
+    "SideBySide", "VendorNumbers", "Verdict", "Workload", "attribute", "compose", "efficiency", "judges", "loss",
+    "lost", "overhead", "placement", "price_at_which", "shapley", "share_for", "side_by_side", "vendor_numbers",
 ]  # fmt: skip

@@ -146,8 +146,18 @@ def attribute(
 
 
 def differences(start: Host, target: Host) -> dict[str, tuple[str, ...]]:
-    """The fields in which two hosts differ, by the remedy that changes them; others under PARTICULAR."""
-    differ = [f for f in Host.model_fields if getattr(start, f) != getattr(target, f)]
-    players = {remedy: tuple(f for f in differ if f in changes) for remedy, changes in REMEDIES.items()}
-    rest = tuple(f for f in differ if not any(f in changes for changes in REMEDIES.values()))
-    return {name: fields for name, fields in (players | {PARTICULAR: rest}).items() if fields}
+    """The fields in which two hosts differ, by the remedy that changes them; others under PARTICULAR.
+
+    A remedy has its fields as soon as one of the hosts has a value of it in one of them: a card whose front end stays
+    in the VMM is a card. A switch that moves to the management is none.
+    """
+    differ = {f for f in Host.model_fields if getattr(start, f) != getattr(target, f)}
+    players: dict[str, tuple[str, ...]] = {}
+    for remedy, changes in REMEDIES.items():
+        fields = tuple(f for f in changes if f in differ)
+        if any(changes[f] in (getattr(start, f), getattr(target, f)) for f in fields):
+            players[remedy] = fields
+            differ -= set(fields)
+    if differ:
+        players[PARTICULAR] = tuple(f for f in Host.model_fields if f in differ)
+    return players

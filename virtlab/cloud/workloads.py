@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import model_validator
 
 from virtlab import cpu, paths
+from virtlab.cloud.architectures import read_data
 from virtlab.core.parameter import ParameterError, Parameters, parameter, same
 from virtlab.core.units import show
 from virtlab.core.words import say
@@ -60,10 +59,8 @@ class Workload(Parameters):
 
 
 def _named() -> dict[str, Workload]:
-    file = resources.files("virtlab.cloud") / "data" / "workloads.toml"
-    entries = tomllib.loads(file.read_text(encoding="utf-8"))
     return {key: Workload(**{name: _value(name, fact) for name, fact in entry.items()})
-            for key, entry in entries.items()}  # fmt: skip
+            for key, entry in read_data("workloads.toml").items()}  # fmt: skip
 
 
 def _value(name: str, fact: str) -> Any:
