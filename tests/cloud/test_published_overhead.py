@@ -53,7 +53,7 @@ def test_memory_that_descriptors_and_processes_take_is_about_what_vmem_won_back(
 
 
 def test_small_pages_lose_what_programs_lost_in_vms_before_huge_pages():
-    """KVM in 2010, before transparent huge pages: 85 % of bare metal; crosvm in 2022: 5 to 20 % for various programs."""
+    """KVM in 2010, before transparent huge pages: 85 % of bare metal; crosvm in 2022: 5 to 20 %, various programs."""
     lost = overhead("qemu", "compute").slowdown
     assert 1 / 1.3 < lost / (1 - FACTS["vendor.kvm.2010"].value) < 1.3
     assert FACTS["vendor.intel.crosvm"].low < lost < FACTS["vendor.intel.crosvm"].high

@@ -76,6 +76,11 @@ class Attribution(Shown):
         self._check(remedies)
         return self._at(frozenset(remedies))
 
+    def without(self, remedy: str) -> Attribution:
+        """The same baseline and architecture, with one remedy taken away from what is told apart."""
+        self._check((remedy,))
+        return _attribution(self.axis, tuple(r for r in self.remedies if r != remedy), self._at)
+
     def waterfall(self, *order: str) -> tuple[Bar, ...]:
         """One remedy after the other, in any order of all of them (without one: as REMEDIES has them)."""
         chosen = order or self.remedies
@@ -137,11 +142,15 @@ def attribute(
         name = last if len(remedies) == len(players) else "own" if remedies else first
         return overhead_of(name, host, *setting)
 
-    every = frozenset(players)
-    earned = shapley(lambda remedies: -at(remedies).on(axis), tuple(players))
-    alone = {r: at(frozenset()).on(axis) - at(frozenset({r})).on(axis) for r in players}
+    return _attribution(axis, tuple(players), at)
+
+
+def _attribution(axis: Axis, players: tuple[str, ...], at: Callable[[frozenset[str]], Overhead]) -> Attribution:
+    none, every = frozenset[str](), frozenset(players)
+    earned = shapley(lambda remedies: -at(remedies).on(axis), players)
+    alone = {r: at(none).on(axis) - at(frozenset({r})).on(axis) for r in players}
     missed = {r: at(every - {r}).on(axis) - at(every).on(axis) for r in players}
-    return Attribution(axis, at(frozenset()), at(every), MappingProxyType(earned), MappingProxyType(alone),
+    return Attribution(axis, at(none), at(every), MappingProxyType(earned), MappingProxyType(alone),
                        MappingProxyType(missed), at)  # fmt: skip
 
 
