@@ -57,16 +57,17 @@ class RemedyPicture(Picture[RemedyResult]):
 
     def build(self) -> Sequence[Artist]:
         look, n = self.look, SLOTS + 2
-        fall = self.figure.add_axes((0.19, 0.2, 0.4, 0.685))
-        share = self.figure.add_axes((0.65, 0.2, 0.3, 0.685))
+        fall = self.figure.add_axes((0.215, 0.215, 0.385, 0.67))
+        share = self.figure.add_axes((0.645, 0.215, 0.335, 0.67))
         dress(fall, look, title=words("remedy_lab.fall"), x=words("remedy_lab.fall_x"))
         dress(share, look, title=words("remedy_lab.share"), x=words("remedy_lab.share_x"))
         fall.set(xlim=(0, 1.18), ylim=(n - 0.5, -0.5), yticks=[])
-        share.set(xlim=(LEAST, 1.2), ylim=(n - 0.5, -0.5), yticks=[])
+        share.set(xlim=(LEAST, 1.42), ylim=(n - 0.5, -0.5), yticks=[])
         self._ticks = []
         for axes in (fall, share):
             axes.set_xticks([0, 0.5, 1], ["0", "", ""])
             axes.grid(axis="x", color=look.grid, linewidth=1)
+            axes.xaxis.labelpad = 16
             self._ticks += [write(axes, look, x, -0.035, "", ha="center", va="top",
                                   transform=axes.get_xaxis_transform()) for x in (0.5, 1)]  # fmt: skip
         share.axvline(0, color=look.faint, linewidth=1.5)
@@ -83,7 +84,7 @@ class RemedyPicture(Picture[RemedyResult]):
                       for y in range(1, n - 1)]  # fmt: skip
         self._shares = [{k: box(share, 0, y - 0.34, 0, 0.68, gid=CUT, **styles[k]) for k in _KINDS}
                         for y in range(1, n - 1)]  # fmt: skip
-        self._numbers = [write(share, look, 1.2, y, "", SIZE["note"], ha="right") for y in range(1, n - 1)]
+        self._numbers = [write(share, look, 1.42, y, "", SIZE["note"], ha="right") for y in range(1, n - 1)]
         marks = {"alone": "<", "missed": ">"}
         self._marks = {k: share.plot([], [], m, color=look.ink, markersize=8, markerfacecolor=look.paper,
                                      markeredgewidth=1.4)[0] for k, m in marks.items()}  # fmt: skip
@@ -97,7 +98,7 @@ class RemedyPicture(Picture[RemedyResult]):
             Line2D([], [], **ghost_style(look)),
         ]  # fmt: skip
         names = [words(f"remedy_lab.key.{k}") for k in (*_KINDS, "whole", *marks)]
-        legend(fall, look, handles, [*names, words("lab.kept")], loc="upper left", bbox_to_anchor=(-0.5, -0.145),
+        legend(fall, look, handles, [*names, words("lab.kept")], loc="upper left", bbox_to_anchor=(-0.53, -0.165),
                ncols=6, columnspacing=1.2, handlelength=1.5)  # fmt: skip
         return [*self._ends, *(b for row in (*self._bars, *self._shares) for b in row.values()), *self._ghost_ends,
                 *self._ghost_shares, *self._marks.values(), *self._names, *self._values, *self._numbers,
@@ -153,7 +154,7 @@ class RemedyPicture(Picture[RemedyResult]):
             self._bars[slot][key].set_visible(bar is not None and key == kind)
             self._shares[slot][key].set_visible(earned is not None and key == kind)
         value = self._values[slot + 1]
-        value.set_text("" if bar is None else signed(-bar.earned, "%", 2))
+        value.set_text("" if bar is None else _step(bar))
         self._numbers[slot].set_text("" if earned is None else show(earned, "%"))
         if bar is not None:
             low, high = sorted((bar.before / end, bar.after / end))
@@ -164,3 +165,8 @@ class RemedyPicture(Picture[RemedyResult]):
             x = min(max(earned / most, LEAST), 1.0)
             self._shares[slot][kind].set_x(min(x, 0.0))
             self._shares[slot][kind].set_width(abs(x))
+
+
+def _step(bar: Bar) -> str:
+    """What a step changes of the loss."""
+    return signed(-bar.earned, "%", 2) if abs(bar.earned) > 1e-9 else show(0.0, "%")

@@ -14,7 +14,7 @@ from virtlab.cloud import DUTIES, Overhead
 from virtlab.cloud.placement import FUNCTIONS, Placed
 from virtlab.core.units import show
 from virtlab.core.words import say, words
-from virtlab.figures.canvas import Picture
+from virtlab.figures.canvas import CUT, Picture
 from virtlab.figures.style import SIZE, box, dress, legend, place_style, write
 
 ROWS = (*DUTIES, *FUNCTIONS)
@@ -56,7 +56,7 @@ class SidePicture(Picture[SideResult]):
                 for place, colours in COLOURS.items():
                     width = 44 / max(len(colours), 1)
                     self._cells[y, n, place] = [
-                        box(matrix, x + k * width, at - 13, width, 26, **place_style(look, colour))
+                        box(matrix, x + k * width, at - 13, width, 26, gid=CUT, **place_style(look, colour))
                         for k, colour in enumerate(colours)
                     ]
                 self._texts[y, n] = write(matrix, look, x + 52, at)
@@ -65,25 +65,27 @@ class SidePicture(Picture[SideResult]):
         dress(chart, look, title=words("side_lab.map"), x=words("side_lab.map_x"), y=words("side_lab.map_y"))
         chart.set(xlim=(0, MOST[0]), ylim=(0, MOST[1]))
         chart.set_xticks([0, 0.1, 0.2, 0.3, 0.4], ["0", "10 %", "20 %", "30 %", "40 %"])
-        chart.set_yticks([0, 0.2, 0.4, 0.6], ["0", "20 %", "40 %", "60 %"])
-        x = np.linspace(0, MOST[0], 100)
+        chart.set_yticks([0, 0.2, 0.4, 0.6], ["", "20 %", "40 %", "60 %"])
+        kept = np.linspace(0, MOST[0], 100)
         for level in _LEVELS:
-            chart.plot(x, 1 - level / (1 - x), color=look.faint, linewidth=1)
+            chart.plot(kept, 1 - level / (1 - kept), color=look.faint, linewidth=1)
             if level < 0.95:
                 write(chart, look, 0.005, 1 - level + 0.022, say("side_lab.level", level=show(level, "%")),
                       SIZE["note"], color=look.faint)  # fmt: skip
         self._ghosts = [chart.plot([], [], m, color=look.faint, markersize=17, markerfacecolor="none",
-                                   markeredgewidth=2, linestyle="")[0] for m in _MARKS]  # fmt: skip
+                                   markeredgewidth=2, linestyle="", clip_on=False)[0] for m in _MARKS]  # fmt: skip
         fills = (look.ink, look.paper)
-        self._points = [chart.plot([], [], m, color=look.ink, markersize=11, markerfacecolor=fill, markeredgewidth=2,
-                                   linestyle="")[0] for m, fill in zip(_MARKS, fills, strict=True)]  # fmt: skip
+        self._points = [
+            chart.plot([], [], m, color=look.ink, markersize=11, markerfacecolor=fill, markeredgewidth=2, linestyle="",
+                       clip_on=False)[0] for m, fill in zip(_MARKS, fills, strict=True)
+        ]  # fmt: skip
         handles: list[Artist] = [
             Line2D([], [], color=look.faint, marker="o", linestyle="", markersize=13, markerfacecolor="none")
         ]
         legend(chart, look, handles, [words("lab.kept")], loc="upper right", borderaxespad=0.1)
         self._table = [
             [write(matrix, look, x, 468 + 34 * y, "", SIZE["tick"], ha="left" if x < 700 else "right")
-             for x in (640, 850, 935, 1025)] for y in range(3)
+             for x in (640, 858, 946, 1028)] for y in range(3)
         ]  # fmt: skip
         for key, text in zip(("", "host_tax", "slowdown", "loss"), self._table[0], strict=True):
             text.set_text(words(f"whole.axis.{key}") if key else "")
@@ -105,7 +107,7 @@ class SidePicture(Picture[SideResult]):
                 self._texts[y, n].set_text(say("whole.cell", text=words(f"side_lab.place.{cell.place}"),
                                                class_=cell.class_))  # fmt: skip
             self._points[n].set_data(*_at(found))
-            figures = (show(share, "%") for share in (found.host_tax, found.slowdown, found.loss))
+            figures = (show(share, "%", 2) for share in (found.host_tax, found.slowdown, found.loss))
             for text, content in zip(self._table[n + 1], (name, *figures), strict=True):
                 text.set_text(content)
             self._ghosts[n].set_visible(kept is not None)
