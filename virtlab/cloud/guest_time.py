@@ -1,4 +1,4 @@
-"""What makes the work of a VM longer than on bare metal, by cause: the axis of the guest in `virtlab.cloud.overhead`."""
+"""What makes the work of a VM longer than on bare metal, by cause: the guest's axis of `virtlab.cloud.overhead`."""
 
 from __future__ import annotations
 
