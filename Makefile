@@ -97,7 +97,7 @@ export HEADER
 lock:
 	@uv=uv; if ! command -v uv >/dev/null; then \
 	  rm -rf .venv-lock && python3 -m venv .venv-lock && .venv-lock/bin/python -m pip install -q uv && uv=.venv-lock/bin/uv; fi && \
-	$$uv pip compile pyproject.toml --extra fast --extra lab --extra test --extra build \
+	$$uv pip compile pyproject.toml --extra fast --extra lab --extra cluster --extra test --extra build \
 	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras --custom-compile-command "$$HEADER" \
 	  $(if $(UPGRADE),--upgrade) --quiet -o binder/requirements.txt; \
 	status=$$?; rm -rf .venv-lock; exit $$status

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from virtlab import offload as offload
     from virtlab import paths as paths
     from virtlab import virtio as virtio
+    from virtlab.sweep import sweep as sweep
 
 __version__ = "0.1.0"
 __all__ = [
-    "__version__", "cloud", "cpu", "evidence", "labs", "lessons", "machine", "memory", "offload", "paths", "virtio",
+    "__version__", "cloud", "cpu", "evidence", "labs", "lessons", "machine", "memory", "offload", "paths", "sweep",
+    "virtio",
 ]  # fmt: skip
 
 

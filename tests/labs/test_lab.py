@@ -2,6 +2,7 @@
 import base64
 import gc
 import io
+import json
 from types import SimpleNamespace
 
 import ipywidgets as widgets
@@ -127,12 +128,14 @@ def test_reset_returns_to_the_defaults_and_drops_the_ghost(lab, cls):
     assert lab.png == before
 
 
-def test_the_code_makes_the_same_lab(lab, cls):
+def test_the_code_and_the_json_make_the_same_lab(lab, cls):
     assert lab.as_python() == f"{cls.__name__}()", "defaults are left out"
     lab.set(**other(cls))
     again = eval(lab.as_python(), {cls.__name__: cls})
     assert again.setting == lab.setting
     assert lab._code.value == repr(lab) == lab.as_python(), "the code field shows it"
+    sent = json.loads(lab.as_json())
+    assert sent["lab"] == cls.__name__ and cls.Setting(**sent["setting"]) == lab.setting, "as text it says the same"
 
 
 # ------------------------------------------------- keep and compare

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = (ROOT / "binder" / "requirements.txt").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-INSTALLED = ("fast", "lab", "test", "build")  # the extras that the lock covers, as in the Makefile
+INSTALLED = ("fast", "lab", "cluster", "test", "build")  # the extras that the lock covers, as in the Makefile
 PIN = re.compile(r"([a-z0-9.-]+(?:\[[a-z0-9,-]+\])?)==(\S+)( ; .+?)?((?: --hash=sha256:[0-9a-f]{64})+)")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 SYSTEMS = {  # what a marker asks for

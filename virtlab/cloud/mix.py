@@ -15,6 +15,7 @@ from virtlab.core.words import say, words
 from virtlab.evidence import FACTS, Fact
 
 PartName = Literal["cpu", "net", "blk"]
+System = Literal["qemu", "fc", "chv"]
 PARTS: tuple[PartName, ...] = ("cpu", "net", "blk")
 _SUM_TOLERANCE = 1e-6
 
@@ -29,7 +30,7 @@ class Mix(Parameters):
     share_cpu: float = parameter(FACTS["mix.cpu"], ge=0, le=1, unit="1")
     share_net: float = parameter(FACTS["mix.net"], ge=0, le=1, unit="1")
     share_blk: float = parameter(FACTS["mix.blk"], ge=0, le=1, unit="1")
-    system: Literal["qemu", "fc", "chv"] = parameter(FACTS["article.loss"], default="qemu", unit="1")
+    system: System = parameter(FACTS["article.loss"], default="qemu", unit="1")
     block: Literal[
         "4k-qd32-read", "4k-qd1-read", "128k-qd32-read", "128k-qd1-read",
         "4k-qd32-write", "4k-qd1-write", "128k-qd32-write", "128k-qd1-write",
@@ -188,6 +189,11 @@ def part_loss(name: PartName, mix: Mix) -> Figure:
         bare, virtual = FACTS[_block_fact("metal", mix.block)], FACTS[_block_fact(mix.system, mix.block)]
     lost = 1 - virtual.value / bare.value
     return Figure(lost, lost, lost, (bare, virtual))
+
+
+def networks(system: System) -> tuple[str, ...]:
+    """The network tests that were published for ``system``."""
+    return tuple(n for n in Mix.specs()["network"].choices if _network_fact(system, n) in FACTS)
 
 
 @dataclass(frozen=True)
