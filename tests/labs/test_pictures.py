@@ -27,6 +27,8 @@ from virtlab.figures.mix import LEAST, PARTS
 from virtlab.figures.neighbour import CAUSES as NEIGHBOUR_CAUSES
 from virtlab.figures.neighbour import QUANTILES
 from virtlab.figures.schedule import ROWS as SCHEDULE_ROWS
+from virtlab.figures.side_by_side import COLOURS as SIDE_COLOURS
+from virtlab.figures.side_by_side import MOST as SIDE_MOST
 from virtlab.figures.style import LOOKS
 from virtlab.figures.tax import KINDS
 from virtlab.figures.walk_map import shade as walk_map_shade
@@ -662,6 +664,38 @@ def test_a_ghost_of_any_setting_can_stand_behind_any_other(lab, cls, data):
         lab.set(**data.draw(settings_of(cls.Setting)).model_dump())
         lab.keep()
     assert lab.error is None
+
+
+@check_of("RemedyLab")
+def remedies(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    found = result.found
+    assert sum(found.earned.values()) == near(found.total, abs=1e-9), "the shares do not add up"
+    assert sum(bar.earned for bar in result.bars) == near(found.total, abs=1e-9), "the steps do not add up"
+    names = [text.get_text() for text in picture._names]
+    assert names[1 : 1 + len(result.rows)] == [words(f"whole.remedy.{row}") for row in result.rows]
+    whole = [bar.get_width() for bar in picture._ends]
+    for bar, drawn in zip(result.bars, picture._bars, strict=False):
+        (shown,) = [b for b in drawn.values() if b.get_visible()]
+        if result.losses[0]:
+            assert shown.get_width() * result.losses[0] == near(abs(bar.earned) * whole[0], abs=1e-9)
+    shares = [b.get_width() for row in picture._shares for b in row.values() if b.get_visible()]
+    assert len(shares) == len(found.remedies)
+    assert show(result.losses[1], "%") in sentence
+
+
+@check_of("SideBySideLab")
+def side_by_side(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    for n, (found, placed) in enumerate(zip(result.overheads, result.placed, strict=True)):
+        assert found.law()[0] == near(found.law()[1], abs=1e-9)
+        assert show(found.loss, "%") in sentence
+        for y, cell in enumerate(placed):
+            seen = [place for place in SIDE_COLOURS if any(b.get_visible() for b in picture._cells[y, n, place])]
+            assert seen == ([cell.place] if SIDE_COLOURS[cell.place] else [])
+            assert f"[{cell.class_}]" in picture._texts[y, n].get_text()
+        x, y = (float(np.ravel(part)[0]) for part in picture._points[n].get_data())
+        assert (x, y) == near((min(found.host_tax, SIDE_MOST[0]), min(found.slowdown, SIDE_MOST[1])))
 
 
 # ------------------------------------------------- labels

@@ -13,12 +13,13 @@ from typing import Any
 from virtlab.cloud.host import Host
 
 
-def _data(name: str) -> dict[str, Any]:
+def read_data(name: str) -> dict[str, Any]:
+    """A data file of this folder (TOML)."""
     return tomllib.loads((resources.files("virtlab.cloud") / "data" / name).read_text(encoding="utf-8"))
 
 
 #: What each remedy changes of a host, by its name.
-REMEDIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(_data("remedies.toml"))
+REMEDIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(read_data("remedies.toml"))
 
 
 @dataclass(frozen=True)
@@ -62,5 +63,5 @@ def _in_order(remedies: Iterable[str]) -> tuple[str, ...]:
 #: Every architecture of the course by its id; "qemu" is the baseline.
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({
     key: Architecture(key, _in_order(entry["remedies"]), MappingProxyType(entry.get("particular", {})))
-    for key, entry in _data("architectures.toml").items()
+    for key, entry in read_data("architectures.toml").items()
 })  # fmt: skip

@@ -27,6 +27,8 @@ class Host(Parameters):
 
     What must stay on the CPU can go to no card: it is scheduled, mapped and interrupted there. "manager" is a
     privileged VM or a process of the management, such as a polling switch. "light" is a VMM with few devices.
+    The ``block_engine`` matters where the VMM process serves the disk: QEMU's main loop and a pool of threads, an
+    iothread with io_uring and no page cache, or one thread that waits for each request.
     """
 
     schedule_place: Literal["kernel", "nobody"] = parameter(_PLACED, default="kernel")
@@ -41,6 +43,7 @@ class Host(Parameters):
     console_place: Literal["vmm", "manager", "card", "nobody"] = parameter(_PLACED, default="vmm")
     vmm: Literal["qemu", "light"] = parameter(_PLACED, default="qemu")
     huge_pages: bool = parameter(FACTS["host.huge.pages"], default=False)
+    block_engine: Literal["threads", "iothread", "sync"] = parameter(FACTS["host.block.engine"], default="threads")
 
     def place(self, duty: str) -> str:
         """The place of one of DUTIES."""

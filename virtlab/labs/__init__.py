@@ -48,6 +48,8 @@ _WHERE = {
     "PcieLab": "pcie",
     "ModerationLab": "moderation",
     "StorageLab": "storage",
+    "RemedyLab": "whole",
+    "SideBySideLab": "whole",
 }
 __all__ = list(_WHERE)
 

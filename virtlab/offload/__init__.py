@@ -31,7 +31,7 @@ from virtlab.offload.slice_options import SCHEDULERS, SliceOptions
 from virtlab.offload.slices import Slices, all_slices, sriov
 from virtlab.offload.throttle import Throttle, ThrottleOptions, throttle
 from virtlab.offload.unmap_story import UnmapOptions, UnmapStory, unmap_story
-from virtlab.offload.ways import OFFLOADED, WAYS, MigrationClasses, migration_classes
+from virtlab.offload.ways import OFFLOADED, WAYS, Known, MigrationClasses, migration_classes
 from virtlab.offload.window import Window, WindowOptions, in_flight_bytes, window, window_gbit_per_s
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
     "WRITE_CACHES", "CacheModes", "CardBudgets", "CardLoad", "CardLot", "CardNeighbourOptions", "CardNeighbours",
     "CipherFloor", "Coalescer", "DataCheck", "Dim", "DimSample", "Domains", "Durability", "Encryption",
     "EncryptionOptions", "Fault", "Functions", "Iommu", "IommuOptions", "IotlbCounts", "IotlbOptions",
-    "MigrationClasses", "Moderation", "ModerationOptions", "ModerationRun", "Nic", "Notification", "PacketDma",
+    "Known", "MigrationClasses", "Moderation", "ModerationOptions", "ModerationRun", "Nic", "Notification", "PacketDma",
     "PacketDmaOptions", "Pcie", "PcieOptions", "Sealing", "SliceOptions", "Slices", "Throttle", "ThrottleOptions",
     "Transaction", "TransferOptions", "UnmapOptions", "UnmapStory", "Window", "WindowOptions", "all_slices",
     "batch_calls", "cache_modes", "card", "card_budgets", "card_curve", "card_neighbours", "cipher_floor",
