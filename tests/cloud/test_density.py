@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.strategies import settings_of
-from virtlab.cloud import density, density_of
+from virtlab.cloud import density, density_curve, density_of
 from virtlab.cloud.density import DensityOptions
 from virtlab.core.parameter import ParameterError
 
@@ -39,6 +39,13 @@ def test_what_is_nothing_beside_8_gib_is_more_than_all_of_128_mib(memory, share)
     found = density(memory_bytes=memory)
     assert found.options.overhead_bytes / memory == near(share, rel=2e-3)
     assert found.overhead_share == near(share + TABLES, rel=0.01) or memory > GIB
+
+
+@settings(max_examples=25)
+@given(settings_of(DensityOptions))
+def test_a_curve_goes_through_the_points(o):
+    sizes = [1 << bits for bits in (24, 27, 33, 42)]
+    assert density_curve(sizes, o) == [density(o, memory_bytes=size).vms for size in sizes]
 
 
 def test_four_of_96_cores_are_4_17_percent():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +49,7 @@ class DensityOptions(Parameters):
     @property
     def tables_bytes(self) -> int:
         """What maps the memory of one VM on the host's side, all of it touched."""
-        found = footprint(memory_bytes=self.memory_bytes, host_page="2M" if self.huge_pages else "4K")
-        return sum(found.host_tables_bytes.values())
+        return _tables_bytes(self.memory_bytes, self.huge_pages)
 
     @property
     def each_bytes(self) -> int:
@@ -154,6 +155,14 @@ def density(options: DensityOptions | None = None, /, **changes: Any) -> Density
                    o.sellable_bytes - guest - beside)  # fmt: skip
 
 
+def density_curve(sizes_bytes: Sequence[int], options: DensityOptions | None = None, /, **changes: Any) -> list[int]:
+    """The VMs on a host for each size of a VM's memory; all else as in :func:`density`."""
+    o = DensityOptions.given(options, changes)
+    fixed = min(limit.most for limit in density(o).limits if limit.id != "memory")
+    each = (size + o.overhead_bytes + _tables_bytes(size, o.huge_pages) for size in sizes_bytes)
+    return [int(min(fixed, o.sellable_bytes // taken)) for taken in each]
+
+
 def density_of(start: Host | Architecture | str, /, **changes: Any) -> Density:
     """The density of a host, an architecture or the one of that id, as far as it follows from where its duties are.
 
@@ -168,3 +177,9 @@ def density_of(start: Host | Architecture | str, /, **changes: Any) -> Density:
            "vf_each": host.device_model_place in ("card", "split")}  # fmt: skip
     return density(**own | changes)
 
+
+
+@functools.lru_cache(maxsize=1024)
+def _tables_bytes(memory_bytes: int, huge_pages: bool) -> int:
+    found = footprint(memory_bytes=memory_bytes, host_page="2M" if huge_pages else "4K")
+    return sum(found.host_tables_bytes.values())
