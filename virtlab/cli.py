@@ -80,38 +80,42 @@ def facts(text: str) -> int:
     return 0
 
 
-def claims(claim: str) -> int:
-    """Prints all claims, or one with its verdict."""
-    from virtlab.evidence import CLAIMS, CLASSES
+def claims(claim: str, as_json: bool) -> int:
+    """Prints the ledger of all claims, or one with its verdict; as JSON if asked. Every verdict is computed now."""
+    from virtlab.evidence import CLASSES
+    from virtlab.lessons import ledger
 
-    if not claim:
-        for c in CLAIMS.values():
-            judged = words("doctor.cli.judged" if c.judge else "doctor.cli.to_come")
-            notebooks = say("doctor.cli.notebooks", ids=", ".join(c.notebooks))
-            print(f"{c.id:4} [{c.evidence}] {c.text}\n     {notebooks}; {judged}")
-        return 0
-    found = next((c for c in CLAIMS.values() if c.id.lower() == claim.lower()), None)
-    if found is None:
-        print(say("doctor.cli.no_claim", claim=claim, ids=", ".join(CLAIMS)), file=sys.stderr)
+    try:
+        found = ledger([claim] if claim else [])
+    except LookupError as error:
+        print(error, file=sys.stderr)
         return 1
-    notebooks = ", ".join(found.notebooks)
-    print(f"{found.id}: {found.text}\n[{found.evidence}: {CLASSES[found.evidence]}] {found.note}")
-    print(say("doctor.cli.notebooks", ids=notebooks) + "\n")
-    judge = found.judge_function()
-    print(judge() if judge else say("doctor.cli.no_judge", ids=notebooks))
+    if as_json:
+        print(found.json())
+    elif not claim:
+        print(found)
+    else:
+        entry = found[claim]
+        c = entry.claim
+        print(f"{c.id}: {c.text}\n[{c.evidence}: {CLASSES[c.evidence]}] {c.note}")
+        print(say("doctor.cli.notebooks", ids=", ".join(c.notebooks)) + f"\n\n{entry}")
     return 0
 
 
 def measure(what: str | None) -> int:
     """Measures this computer and prints the result, and a recorded one below it where something is missing."""
-    from virtlab.machine.probing import PROBES, RECORDINGS
+    from virtlab.machine.probing import COUNTED, PROBES, RECORDINGS
 
-    tables = []
+    tables: list[object] = []
     for name in [what] if what else PROBES:
-        measured = PROBES[name]()
-        tables.append(measured)
-        if not all(q.present for q in measured.quantities):
-            tables.append(RECORDINGS[name]())
+        if name in COUNTED:
+            count, counts_kept = COUNTED[name]
+            counted = count()
+            tables += [counted] if counted.complete else [counted, counts_kept()]
+        else:
+            measured = PROBES[name]()
+            complete = all(q.present for q in measured.quantities)
+            tables += [measured] if complete else [measured, RECORDINGS[name]()]
     print("\n\n".join(map(str, tables)))
     return 0
 
@@ -144,7 +148,7 @@ def _run(argv: list[str]) -> int:
     if arguments.command == "facts":
         return facts(arguments.text)
     if arguments.command == "claims":
-        return claims(arguments.claim)
+        return claims(arguments.claim, arguments.json)
     if arguments.command == "measure":
         return measure(arguments.what)
     parser.print_help()
@@ -152,7 +156,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from virtlab.machine import PROBE_NAMES
+    from virtlab.machine import COUNTED_NAMES, PROBE_NAMES
 
     text = words("doctor.cli")
     parser = argparse.ArgumentParser(prog="virtlab", description=text["about"])
@@ -165,8 +169,9 @@ def _parser() -> argparse.ArgumentParser:
     of_facts.add_argument("text", nargs="?", default="", help=text["facts_text"])
     of_claims = commands.add_parser("claims", help=text["claims"], description=text["claims"])
     of_claims.add_argument("claim", nargs="?", default="", metavar="id", help=text["claims_id"])
+    of_claims.add_argument("--json", action="store_true", help=text["claims_json"])
     measures = commands.add_parser("measure", help=text["measure"], description=text["measure"])
-    measures.add_argument("what", nargs="?", choices=PROBE_NAMES, help=text["measure_what"])
+    measures.add_argument("what", nargs="?", choices=(*PROBE_NAMES, *COUNTED_NAMES), help=text["measure_what"])
     return parser
 
 

@@ -185,7 +185,8 @@ def test_a_file_that_is_no_toml_is_refused_with_its_line(tmp_path):
 
 # --- claims --------------------------------------------------------------------------------------------------------
 
-CLAIM = {"id": '"S1"', "text": '"It is so."', "notebooks": '["01"]', "judge": '""', "class": '"V"', "note": '""'}
+CLAIM = {"id": '"S1"', "text": '"It is so."', "notebooks": '["01"]', "judge": '""', "class": '"V"', "note": '""',
+         "machine": "[]", "testimony": '"None."'}  # fmt: skip
 
 
 def claims(folder: Path, *entries: dict[str, str], text: str | None = None):
@@ -199,7 +200,7 @@ def test_a_good_claim_is_read(tmp_path):
     assert (claim.text, claim.notebooks, claim.judge_function()) == ("It is so.", ("01",), None)
 
 
-@pytest.mark.parametrize("field", ["text", "notebooks", "judge", "class", "note"])
+@pytest.mark.parametrize("field", ["text", "notebooks", "judge", "class", "note", "machine", "testimony"])
 def test_a_claim_without_a_field_is_refused(tmp_path, field):
     with pytest.raises(EvidenceError, match=rf"made_up\.toml, entry S1, field {field}: missing"):
         claims(tmp_path, {k: v for k, v in CLAIM.items() if k != field})

@@ -83,7 +83,10 @@ class Fact:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the article, in our own words."""
+    """One claim of the article, in our own words.
+
+    ``machine`` names the functions of ``virtlab.machine`` that testify, ``testimony`` what they show or why none can.
+    """
 
     id: str
     text: str
@@ -91,6 +94,8 @@ class Claim:
     judge: str
     evidence: str
     note: str
+    machine: tuple[str, ...]
+    testimony: str
 
     def judge_function(self) -> Callable[[], Any] | None:
         """The function that computes where the claim holds; None while its notebook is to come."""
@@ -99,6 +104,13 @@ class Claim:
         module, name = self.judge.split(":")
         function: Callable[[], Any] = getattr(importlib.import_module(module), name)
         return function
+
+    def verdict(self) -> Any:
+        """Where the claim holds and what breaks it, computed now by its judge."""
+        judge = self.judge_function()
+        if judge is None:
+            raise LookupError(f"{self.id} has no judge yet: it comes with notebook {', '.join(self.notebooks)}")
+        return judge()
 
 
 class _Register(Mapping[str, Any]):
@@ -199,8 +211,10 @@ def load_claims(file: Traversable) -> dict[str, Claim]:
         if not isinstance(entry, dict):
             raise EvidenceError(f"{file.name}, entry claim: must be an array of tables, [[claim]]")
         key = _field(entry, "id", str, file, f"number {len(claims) + 1}")
-        text, judge, evidence, note = (_field(entry, f, str, file, key) for f in ("text", "judge", "class", "note"))
-        notebooks = tuple(_field(entry, "notebooks", list, file, key))
+        text, judge, evidence, note, testimony = (
+            _field(entry, f, str, file, key) for f in ("text", "judge", "class", "note", "testimony")
+        )
+        notebooks, machine = (tuple(_field(entry, f, list, file, key)) for f in ("notebooks", "machine"))
         if evidence not in CLASSES:
             raise EvidenceError(f"{file.name}, entry {key}, field class: must be one of {', '.join(CLASSES)}")
         if not text or not notebooks:
@@ -209,7 +223,7 @@ def load_claims(file: Traversable) -> dict[str, Claim]:
             raise EvidenceError(f"{file.name}, entry {key}, field judge: must be module:function, or empty")
         if key in claims:
             raise EvidenceError(f"{file.name}, entry {key}, field id: stands twice")
-        claims[key] = Claim(key, text, notebooks, judge, evidence, note)
+        claims[key] = Claim(key, text, notebooks, judge, evidence, note, machine, testimony)
     return claims
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import html
+import json
 import os
 import traceback
 from abc import abstractmethod
@@ -154,8 +155,11 @@ class Lab(widgets.VBox):
 
     def as_python(self) -> str:
         """The code that makes this lab with this setting; defaults are left out."""
-        changed = {n: getattr(self, n) for n, s in self._specs.items() if getattr(self, n) != s.default}
-        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in changed.items())})"
+        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in self._changed_values().items())})"
+
+    def as_json(self, **more: Any) -> str:
+        """This lab and its setting as JSON text, to save or to send. Defaults are left out; ``more`` is put first."""
+        return json.dumps({**more, "lab": type(self).__name__, "setting": self._changed_values()})
 
     def __repr__(self) -> str:
         return self.as_python()
@@ -181,6 +185,9 @@ class Lab(widgets.VBox):
         return data, {"image/png": {"alt": self._sentence}}
 
     # --- how it works -----------------------------------------------------------------------------------------------
+
+    def _changed_values(self) -> dict[str, Any]:
+        return {n: getattr(self, n) for n, s in self._specs.items() if getattr(self, n) != s.default}
 
     def _layout(self) -> list[Any]:
         shown = [self._controls[n].row for n in self.visible or self._specs]

@@ -9,6 +9,7 @@
     solution("01.cores")            the folded solution
     student(7)                      the numbers of student 7 in the number exercises (0: those of the notebook)
     export_answers(), import_answers(text)    the predictions as JSON text, and back
+    ledger(), duel("S10", '{"batch": 2}')     the 24 claims before their witnesses; one of them under attack
     self_test(), glossary(), course_map(), course_graph()    for notebook 00
 """
 
@@ -22,20 +23,23 @@ if TYPE_CHECKING:
     from virtlab.lessons.box import predict
     from virtlab.lessons.comparing import compare
     from virtlab.lessons.course import course_graph, course_map, glossary
+    from virtlab.lessons.duelling import duel
     from virtlab.lessons.judging import check
     from virtlab.lessons.selftest import self_test
     from virtlab.lessons.showing import hint, question, solution
+    from virtlab.lessons.witnesses import ledger
 
 # Only box and selftest need ipywidgets, so each is imported when its first name is used.
 _WHERE = {
     "predict": "box", "prediction": "book", "student": "book", "export_answers": "book", "import_answers": "book",
     "compare": "comparing", "question": "showing", "hint": "showing", "solution": "showing", "check": "judging",
     "self_test": "selftest", "glossary": "course", "course_map": "course", "course_graph": "course",
+    "duel": "duelling", "ledger": "witnesses",
 }  # fmt: skip
 
 __all__ = [
-    "check", "compare", "course_graph", "course_map", "export_answers", "glossary", "hint", "import_answers", "predict",
-    "prediction", "question", "self_test", "solution", "student",
+    "check", "compare", "course_graph", "course_map", "duel", "export_answers", "glossary", "hint", "import_answers",
+    "ledger", "predict", "prediction", "question", "self_test", "solution", "student",
 ]  # fmt: skip
 
 
