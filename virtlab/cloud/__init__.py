@@ -3,8 +3,13 @@
 from virtlab.cloud import judges
 from virtlab.cloud.architectures import ARCHITECTURES, REMEDIES, Architecture, compose
 from virtlab.cloud.attribution import Attribution, Bar, attribute
+from virtlab.cloud.boots import BOOTS, Boots, boots
 from virtlab.cloud.cache_hits import CacheLoad, best_share, hit_share, mean_probes, simulate_hits, table_hit_share
+from virtlab.cloud.catalogue import Catalogue, catalogue
 from virtlab.cloud.classifier import Classifier, Match
+from virtlab.cloud.code_size import CodeShares, code_shares
+from virtlab.cloud.crossings import OPERATIONS, Crossings, crossings, operations
+from virtlab.cloud.density import Density, density, density_curve, density_of
 from virtlab.cloud.efficiency import Efficiency, efficiency
 from virtlab.cloud.filter_card import CardFilter, card_wall, filter_card
 from virtlab.cloud.filter_options import FilterOptions
@@ -20,17 +25,22 @@ from virtlab.cloud.placement import SideBySide, VendorNumbers, placement, side_b
 from virtlab.cloud.server import ServerOptions
 from virtlab.cloud.servers import Servers, ServersOptions, World, merge, servers, world
 from virtlab.cloud.shapley import shapley
+from virtlab.cloud.slim import LOSSES, MOVES, Slim, slim, thinness
+from virtlab.cloud.surface import Surface, surface
+from virtlab.cloud.trimming import Trimming, trimming
 from virtlab.cloud.verdict import Condition, Verdict
 from virtlab.cloud.workloads import WORKLOADS, Workload
 from virtlab.cloud.worlds import Spread, spread
 
 __all__ = [
-    "ARCHITECTURES", "DUTIES", "PLACES", "REMEDIES", "WORKLOADS", "Architecture", "Attribution", "Bar", "CacheLoad",
-    "CardFilter", "Classifier", "Condition", "Decision", "Efficiency", "FilterOptions", "Filtering", "Fleet",
-    "FleetResult", "FlowCache", "Host", "Match", "Mix", "MixResult", "Overhead", "Packet", "PacketFilter", "Part",
-    "Rule", "ServerOptions", "Servers", "ServersOptions", "ShareFor", "SideBySide", "Spread", "VendorNumbers",
-    "Verdict", "Workload", "World", "attribute", "best_share", "card_wall", "compose", "efficiency", "filter_card",
-    "filtering", "hit_share", "judges", "loss", "lost", "mean_probes", "merge", "overhead", "placement",
+    "ARCHITECTURES", "BOOTS", "DUTIES", "LOSSES", "MOVES", "OPERATIONS", "PLACES", "REMEDIES", "WORKLOADS",
+    "Architecture", "Attribution", "Bar", "Boots", "CacheLoad", "CardFilter", "Catalogue", "Classifier", "CodeShares",
+    "Condition", "Crossings", "Decision", "Density", "Efficiency", "FilterOptions", "Filtering", "Fleet", "FleetResult",
+    "FlowCache", "Host", "Match", "Mix", "MixResult", "Overhead", "Packet", "PacketFilter", "Part", "Rule",
+    "ServerOptions", "Servers", "ServersOptions", "ShareFor", "SideBySide", "Slim", "Spread", "Surface", "Trimming",
+    "VendorNumbers", "Verdict", "Workload", "World", "attribute", "best_share", "boots", "card_wall", "catalogue",
+    "code_shares", "compose", "crossings", "density", "density_curve", "density_of", "efficiency", "filter_card",
+    "filtering", "hit_share", "judges", "loss", "lost", "mean_probes", "merge", "operations", "overhead", "placement",
     "price_at_which", "random_packets", "random_rules", "scan", "servers", "shapley", "share_for", "side_by_side",
-    "simulate_hits", "spread", "table_hit_share", "vendor_numbers", "world",
+    "simulate_hits", "slim", "spread", "surface", "table_hit_share", "thinness", "trimming", "vendor_numbers", "world",
 ]  # fmt: skip

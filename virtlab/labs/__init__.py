@@ -50,6 +50,8 @@ _WHERE = {
     "StorageLab": "storage",
     "RemedyLab": "whole",
     "SideBySideLab": "whole",
+    "ThinLab": "thin",
+    "DensityLab": "density",
 }
 __all__ = list(_WHERE)
 
