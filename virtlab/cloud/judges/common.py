@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from virtlab.cloud.architectures import ARCHITECTURES, Architecture
 from virtlab.cloud.verdict import Axis
 from virtlab.core.units import number
 from virtlab.core.words import say, words
@@ -12,6 +13,7 @@ from virtlab.paths import LADDER, Counts
 
 _ABOUT = 0.2
 PATH = Axis("path", choices=tuple(LADDER))
+ARCHITECTURE = Axis("architecture", choices=tuple(ARCHITECTURES))
 BATCH = Axis("batch", "packets", 1, 64, integer=True)
 
 
@@ -38,6 +40,11 @@ def batch_of(packets: float) -> dict[str, Any]:
 def counts_of(path: str, **options: Any) -> Counts:
     """What a packet causes on a path of the ladder."""
     return LADDER[path].counts(**options)
+
+
+def taken_away(architecture: Architecture, remedy: str) -> Architecture:
+    """An architecture without one of its remedies, or as it is ("none")."""
+    return architecture if remedy == "none" else architecture.without(remedy)
 
 
 def million(count: float) -> str:
