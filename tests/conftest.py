@@ -8,16 +8,16 @@ HERE = Path(__file__).parent
 TWICE = {"memory", "paths", "labs"}  # everything in these folders must hold without numba too: make test runs it twice
 # But these labs call no kernel (tests/labs/test_lab.py sees to it), and are the same either way.
 WITHOUT_KERNELS = {"AfterIoLab", "BalanceLab", "BarrierLab", "CostLab", "CryptoLab", "DeliveryLab", "DeviceLab",
-                   "ExitLab", "FleetLab", "FootprintLab", "ForecastLab", "FunctionLab", "HaltLab", "InnerKvmLab",
-                   "JitterLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "PcieLab", "PostedLab", "RingLab",
-                   "StorageLab", "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
+                   "ExitLab", "FilterLab", "FleetLab", "FootprintLab", "ForecastLab", "FunctionLab", "HaltLab",
+                   "InnerKvmLab", "JitterLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "PcieLab", "PostedLab",
+                   "RingLab", "StorageLab", "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
 
 # And these of other folders, which call kernels.
 FILES_TWICE = {"test_iommu.py", "test_iotlb.py", "test_locks.py", "test_moderation.py", "test_published_iommu.py",
                "test_published_locks.py", "test_published_moderation.py"}
 # These files test such labs alone.
-FILES_WITHOUT_KERNELS = {"test_crypto_lab.py", "test_device.py", "test_exits.py", "test_function_lab.py",
-                         "test_halt_lab.py", "test_inner_kvm_lab.py", "test_interrupt_labs.py",
+FILES_WITHOUT_KERNELS = {"test_crypto_lab.py", "test_device.py", "test_exits.py", "test_filter_lab.py",
+                         "test_function_lab.py", "test_halt_lab.py", "test_inner_kvm_lab.py", "test_interrupt_labs.py",
                          "test_jitter_lab.py", "test_pcie_lab.py", "test_ring.py", "test_storage_lab.py",
                          "test_timeline.py"}
 

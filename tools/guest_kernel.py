@@ -1,6 +1,6 @@
 """Fetches a kernel for the guest into ~/.cache/virtlab/guest: apt-get download and dpkg-deb -x, without root.
 
-Kept are the image and the modules that virtlab loads, unpacked: about 16 MiB. What is there already stays, unless
+Kept are the image and the modules that virtlab loads, unpacked: about 46 MiB. What is there already stays, unless
 --refresh asks for the newest. Needs Debian or Ubuntu on a PC (amd64), and about 30 MB from its package archive.
 """
 
@@ -15,12 +15,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from virtlab.machine.guest.kernel import Kernel, find_kernel
+from virtlab.machine.guest.kernel import GENERAL, Kernel, find_kernel
 from virtlab.machine.owning import MachineError
 from virtlab.machine.presence import GUEST, Host
 
-#: What a guest of virtlab may load: disk, network, the switch's two ends for vhost-net, and KVM itself.
-WANTED = ("virtio_pci", "virtio_blk", "virtio_net", "vhost_net", "tun", "kvm_amd")
+#: What a guest of virtlab may load: disk, network, the switch's two ends for vhost-net, and KVM itself. (Of GENERAL,
+#: what the package has is kept too.)
+WANTED = ("virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "vhost_net", "tun", "kvm_amd")
+#: Beside the modules kept, the names that were looked for: what is there may have been fetched for fewer.
+LOOKED_FOR = "looked_for"
 #: The packages that depend on the newest kernel for a virtual machine: Debian's and Ubuntu's.
 NEWEST = ("linux-image-cloud-amd64", "linux-image-virtual")
 _SECONDS = 600.0
@@ -51,9 +54,10 @@ def complete(target: Path) -> Kernel | None:
     try:
         kernel = find_kernel(Host(root=target, home=target))  # no other kernel counts
         kernel.load_order(WANTED)
-    except MachineError:
+        looked_for = (kernel.modules / LOOKED_FOR).read_text(encoding="utf-8").split()
+    except (MachineError, OSError):
         return None
-    return kernel
+    return kernel if {*WANTED, *GENERAL} <= {*looked_for} else None
 
 
 def fetch(target: Path) -> Kernel:
@@ -124,8 +128,9 @@ def keep(unpacked: Path, new: Path) -> Kernel:
     folder.mkdir(parents=True)
     if (modules / "modules.builtin").exists():
         shutil.copyfile(modules / "modules.builtin", kept.modules / "modules.builtin")
-    for name, data in Kernel(image, modules).load_order(WANTED).items():
+    for name, data in Kernel(image, modules).load_order(WANTED, GENERAL).items():
         (folder / f"{name}.ko").write_bytes(data)
+    (kept.modules / LOOKED_FOR).write_text(" ".join([*WANTED, *GENERAL]), encoding="utf-8")
     return kept
 
 

@@ -2,7 +2,7 @@
 
 Python's path must lead to the checkout. A run counts when nobody else was in its way: before it by Linux's own account
 of waiting, and during it by what the probe itself sees. So it may have to wait. What is counted and not timed
-("functions") is recorded at once.
+("functions", "boots", "surface", "overhead") is recorded at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from virtlab.machine.computer import look_at
 from virtlab.machine.functions import MOST, measure_functions
 from virtlab.machine.measured import BUSY, Measured
-from virtlab.machine.probing import PROBES
+from virtlab.machine.probing import COUNTED, PROBES
 
 DATA = Path(__file__).resolve().parents[1] / "virtlab" / "machine" / "data"
 #: What the runs are sorted by, to find the middle one; and a share that only others can raise.
@@ -26,7 +26,9 @@ SORTED_BY = {"costs": "context_switch", "pages": "ratio_256m", "copies": "ratio_
              "waiting": "wait_one_cpu"}  # fmt: skip
 DISTURBED = {"jitter": "waited_alone", "waiting": "wait_two_cpus"}
 FILES = {"costs": "recorded.toml"}
-COUNTED = "functions"
+FUNCTIONS = "functions"
+#: The longest that one case of what is counted may take, whatever else this computer does.
+CASE_SECONDS = 600
 
 
 def calm_runs(names: Sequence[str], count: int, until: float) -> dict[str, list[Measured]]:
@@ -61,7 +63,17 @@ def record_functions(note: str) -> None:
     """The virtual functions of this computer's QEMU, all that its card has."""
     seen = measure_functions(vfs=MOST)
     seen = replace(seen, witness=replace(seen.witness, facts=replace(seen.witness.facts, note=note)))
-    target = DATA / f"recorded_{COUNTED}.toml"
+    target = DATA / f"recorded_{FUNCTIONS}.toml"
+    target.write_text(seen.toml(), encoding="utf-8")
+    print(f"{target}\n{seen}")
+
+
+def record_counted(name: str, note: str) -> None:
+    """What is counted, in every case. Ends the program where one is missing."""
+    seen = COUNTED[name][0](CASE_SECONDS).noted(note)
+    if not seen.complete:
+        raise SystemExit(str(seen))
+    target = DATA / f"recorded_{name}.toml"
     target.write_text(seen.toml(), encoding="utf-8")
     print(f"{target}\n{seen}")
 
@@ -69,14 +81,16 @@ def record_functions(note: str) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Records the probes that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("probe", nargs="+", choices=[*PROBES, COUNTED])
+    parser.add_argument("probe", nargs="+", choices=[*PROBES, FUNCTIONS, *COUNTED])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--patience", type=float, default=900, metavar="SECONDS")
     parser.add_argument("--note", default="", help="what is to be known of this computer")
     given = parser.parse_args(arguments)
-    if COUNTED in given.probe:
+    if FUNCTIONS in given.probe:
         record_functions(given.note)
-    timed = [name for name in given.probe if name != COUNTED]
+    for name in set(given.probe) & set(COUNTED):
+        record_counted(name, given.note)
+    timed = [name for name in given.probe if name in PROBES]
     for name, runs in calm_runs(timed, given.runs, time.monotonic() + given.patience).items():
         kept = middle(name, runs, given.note)
         target = DATA / FILES.get(name, f"recorded_{name}.toml")

@@ -104,14 +104,18 @@ def claims(claim: str, as_json: bool) -> int:
 
 def measure(what: str | None) -> int:
     """Measures this computer and prints the result, and a recorded one below it where something is missing."""
-    from virtlab.machine.probing import PROBES, RECORDINGS
+    from virtlab.machine.probing import COUNTED, PROBES, RECORDINGS
 
-    tables = []
+    tables: list[object] = []
     for name in [what] if what else PROBES:
-        measured = PROBES[name]()
-        tables.append(measured)
-        if not all(q.present for q in measured.quantities):
-            tables.append(RECORDINGS[name]())
+        if name in COUNTED:
+            count, counts_kept = COUNTED[name]
+            counted = count()
+            tables += [counted] if counted.complete else [counted, counts_kept()]
+        else:
+            measured = PROBES[name]()
+            complete = all(q.present for q in measured.quantities)
+            tables += [measured] if complete else [measured, RECORDINGS[name]()]
     print("\n\n".join(map(str, tables)))
     return 0
 
@@ -152,7 +156,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from virtlab.machine import PROBE_NAMES
+    from virtlab.machine import COUNTED_NAMES, PROBE_NAMES
 
     text = words("doctor.cli")
     parser = argparse.ArgumentParser(prog="virtlab", description=text["about"])
@@ -167,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     of_claims.add_argument("claim", nargs="?", default="", metavar="id", help=text["claims_id"])
     of_claims.add_argument("--json", action="store_true", help=text["claims_json"])
     measures = commands.add_parser("measure", help=text["measure"], description=text["measure"])
-    measures.add_argument("what", nargs="?", choices=PROBE_NAMES, help=text["measure_what"])
+    measures.add_argument("what", nargs="?", choices=(*PROBE_NAMES, *COUNTED_NAMES), help=text["measure_what"])
     return parser
 
 

@@ -178,6 +178,20 @@ def test_measure_shows_the_recorded_table_too_where_something_is_missing(measure
     assert out.index("This machine, now") < out.index("Not on this computer.") < out.index("Recorded on")
 
 
+@pytest.mark.parametrize("what", machine.COUNTED_NAMES)
+def test_measure_counts_what_is_named_and_shows_the_recorded_table_where_a_case_is_missing(monkeypatch, capsys, what):
+    _, recording = probing.COUNTED[what]
+    kept = recording()
+    case, *rest = kept.cases
+    for missing in ({}, {case: "Not on this computer."}):
+        seen = replace(kept, cases={name: kept.cases[name] for name in rest}, missing=missing,
+                       witness=replace(kept.witness, origin="now"))  # fmt: skip
+        monkeypatch.setitem(probing.COUNTED, what, (lambda seen=seen: seen, recording))
+        assert cli.main(["measure", what]) == 0
+        out = capsys.readouterr().out
+        assert ("Recorded on" in out) is ("Not on this computer." in out) is bool(missing)
+
+
 # --- the program ----------------------------------------------------------------------------------------------------
 
 

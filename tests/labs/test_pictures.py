@@ -12,6 +12,8 @@ from tests.figures.reading import moving_texts, outside, overlapping, still_text
 from tests.labs.conftest import alt, other, read_out
 from tests.strategies import settings_of
 from virtlab import cpu, labs, memory
+from virtlab.cloud.slim import figure
+from virtlab.cloud.slim import value as figure_of
 from virtlab.core.jit import have_numba
 from virtlab.core.units import number, show
 from virtlab.core.words import words
@@ -31,6 +33,8 @@ from virtlab.figures.side_by_side import COLOURS as SIDE_COLOURS
 from virtlab.figures.side_by_side import MOST as SIDE_MOST
 from virtlab.figures.style import LOOKS
 from virtlab.figures.tax import KINDS
+from virtlab.figures.thin import COLUMNS
+from virtlab.figures.thin import ROWS as THIN_ROWS
 from virtlab.figures.walk_map import shade as walk_map_shade
 from virtlab.memory.pages import smaller
 from virtlab.memory.reach import miss_share
@@ -696,6 +700,38 @@ def side_by_side(lab, setting):
             assert f"[{cell.class_}]" in picture._texts[y, n].get_text()
         x, y = (float(np.ravel(part)[0]) for part in picture._points[n].get_data())
         assert (x, y) == near((min(found.host_tax, SIDE_MOST[0]), min(found.slowdown, SIDE_MOST[1])))
+
+
+@check_of("ThinLab")
+def thin(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    first, last = result.slim.start, result.slim.end
+    for duty, places in result.places().items():
+        shown = {column for column in COLUMNS if picture._boxes[duty, column].get_visible()}
+        assert shown == set(places) and 1 <= len(shown) <= 2, duty
+    for key in THIN_ROWS:
+        before, after = (figure_of(step, key) for step in (first, last))
+        bars = picture._before[key], picture._after[key]
+        assert [bar.get_visible() for bar in bars] == [before > 0, after > 0], key
+        if before > 0 and after > 0 and min(before, after) > max(before, after) / 50:
+            assert bars[1].get_width() / bars[0].get_width() == near(after / before), key
+        assert picture._values[key].get_text() == f"{figure(first, key)} → {figure(last, key)}"
+    assert words(f"thin.order.{last.surface.compare(first.surface)}") in sentence
+    assert result.lost() in sentence
+
+
+@check_of("DensityLab")
+def density(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    found = result.density
+    assert found.law()[0] == found.law()[1]
+    assert all(a <= b for a, b in zip(result.vms, result.without, strict=True)), "memory beside VMs makes no room"
+    assert list(result.vms) == sorted(result.vms, reverse=True), "larger VMs are never more"
+    at = min(max(found.vms, 0.55), 2e4 / 1.1)
+    assert (picture._dot.get_xdata()[0], picture._dot.get_ydata()[0]) == (setting.memory_bytes, near(at))
+    widths = [bar.get_width() for bar in picture._bars.values() if bar.get_visible()]
+    assert sum(widths) <= 904 * (1 + 1e-9) + len(widths)
+    assert number(found.vms, 6) in sentence and found.first.title in sentence
 
 
 # ------------------------------------------------- labels

@@ -58,6 +58,11 @@ def test_a_dash_and_an_underscore_are_the_same_in_the_name_of_a_module(tmp_path)
     assert list(kernel.load_order(["kvm-amd"])) == list(kernel.load_order(["kvm_amd"])) == ["kvm", "kvm_amd"]
 
 
+def test_of_optional_modules_those_without_what_they_need_are_left_out(tmp_path):
+    kernel = make(tmp_path, blk=module(), net=module("core"), core=module(), odd=module("gone"))
+    assert list(kernel.load_order(["blk"], ["odd", "nowhere", "net", "blk", "virtio"])) == ["blk", "core", "net"]
+
+
 def test_modules_that_need_each_other_end(tmp_path):
     assert set(make(tmp_path, a=module("b"), b=module("a")).load_order(["a"])) == {"a", "b"}
 
@@ -123,7 +128,7 @@ def test_no_kernel_at_all_is_said_with_the_way_to_get_one(host):
 
 # --- the tool -------------------------------------------------------------------------------------------------------
 
-WANTED = ("virtio_pci", "virtio_blk", "virtio_net", "vhost_net", "tun", "kvm_amd")
+WANTED = ("virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "vhost_net", "tun", "kvm_amd")
 # A package is a folder here, and what is asked of the archive is written to a file.
 APT = """#!/bin/sh
 echo "$(basename $0) $*" >> "$ASKED"
@@ -174,6 +179,24 @@ def test_the_tool_asks_the_archive_for_nothing_the_second_time_unless_told_to(ar
     asked = archive.asked()
     assert archive().returncode == 0 and archive.asked() == asked
     assert archive("--refresh").returncode == 0 and archive.asked() != asked
+
+
+@posix
+def test_the_tool_keeps_what_a_general_kernel_loads_as_far_as_the_package_has_it(archive, tmp_path):
+    for name, needs in (("xfs", ("crc",)), ("crc", ()), ("veth", ("gone",))):
+        folder = tmp_path / "package/lib/modules/6.1.0-7-cloud-amd64/kernel/drivers"
+        (folder / f"{name}.ko").write_bytes(module(*needs))
+    assert archive().returncode == 0
+    assert {file.stem for file in archive.home.rglob("*.ko")} == {*WANTED, "xfs", "crc"}
+
+
+@posix
+def test_a_kernel_that_was_fetched_for_fewer_modules_is_fetched_again(archive):
+    archive()
+    (looked_for,) = archive.home.rglob("looked_for")
+    looked_for.write_text(" ".join(WANTED))
+    asked = archive.asked()
+    assert archive().returncode == 0 and archive.asked() != asked
 
 
 @posix

@@ -1,12 +1,13 @@
 """tools/record_machine.py: only calm runs count, the middle one is kept, and a computer that is never calm ends it."""
 from dataclasses import replace
+from importlib import resources
 
 import pytest
 
 from tools import record_machine as tool
-from virtlab.machine import Facts, recorded_jitter
+from virtlab.machine import Facts, recorded_boots, recorded_jitter
 from virtlab.machine.measured import Measured, Quantity, load
-from virtlab.machine.probing import PROBES, RECORDINGS
+from virtlab.machine.probing import COUNTED, PROBES, RECORDINGS
 
 CALM = Facts("c", 2, "k", "2027-01-01", waiting=0.0, stolen=0.0)
 
@@ -75,3 +76,22 @@ def test_every_probe_can_be_recorded_into_the_file_that_is_read():
         assert recording()[tool.SORTED_BY[name]].present
         file = tool.DATA / tool.FILES.get(name, f"recorded_{name}.toml")
         assert load(file).quantities == recording().quantities
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_what_is_counted_is_recorded_at_once_into_the_file_that_is_read(name, monkeypatch, tmp_path):
+    kept = COUNTED[name][1]()
+    monkeypatch.setattr(tool, "DATA", tmp_path)
+    monkeypatch.setitem(tool.COUNTED, name, (lambda seconds: kept, None))
+    tool.main([name, "--note", kept.witness.facts.note])
+    file = resources.files("virtlab.machine") / "data" / f"recorded_{name}.toml"
+    assert (tmp_path / file.name).read_text() == file.read_text()
+
+
+def test_a_record_with_a_case_missing_is_not_written(monkeypatch, tmp_path):
+    lacking = replace(recorded_boots(), missing={"pc_none": "No."})
+    monkeypatch.setattr(tool, "DATA", tmp_path)
+    monkeypatch.setitem(tool.COUNTED, "boots", (lambda seconds: lacking, None))
+    with pytest.raises(SystemExit, match="No."):
+        tool.main(["boots"])
+    assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ _WHERE = {
     "JourneyLab": "journey",
     "LoadLab": "load",
     "MixLab": "mix",
+    "FilterLab": "filter",
     "FleetLab": "fleet",
     "CostLab": "machine_costs",
     "ReachLab": "reach",
@@ -49,6 +50,8 @@ _WHERE = {
     "StorageLab": "storage",
     "RemedyLab": "whole",
     "SideBySideLab": "whole",
+    "ThinLab": "thin",
+    "DensityLab": "density",
 }
 __all__ = list(_WHERE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import subprocess
@@ -24,7 +25,9 @@ SECONDS = 60.0
 #: Below 96 MiB, Debian's kernel ends at once.
 RAM_MIB = 256
 _QEMU = "qemu-system-x86_64"
-_MACHINE = "pc"  # on microvm Debian's kernel hangs under TCG: without kvmclock it finds no clock to calibrate with
+#: On microvm Debian's kernel hangs under TCG as long as the machine has no timer to calibrate its clock with: without
+#: KVM there is no kvmclock. With a PIT it boots (``machine.boots`` does so).
+MACHINE = "pc"
 _APPEND = "console=ttyS0 reboot=t panic=-1 quiet"
 _LIMITS = {"seconds": (1, 600), "ram_mib": (96, 4096)}
 _READ_BYTES = 1 << 16
@@ -50,7 +53,8 @@ class Guest(Owner):
     def __init__(
         self, script: str, *, modules: Sequence[str] = DISK, files: Mapping[str, bytes] | None = None,
         devices: Sequence[str] = (), pass_fds: Sequence[int] = (), cpu: str = "max", ram_mib: int = RAM_MIB,
-        seconds: float = SECONDS, append: str = "", kernel: Kernel | None = None,
+        seconds: float = SECONDS, append: str = "", kernel: Kernel | None = None, machine: str = MACHINE,
+        optional: Sequence[str] = (),
     ) -> None:  # fmt: skip
         super().__init__()
         for name, given in (("seconds", seconds), ("ram_mib", ram_mib)):
@@ -63,21 +67,30 @@ class Guest(Owner):
         self.seconds = seconds
         self.marks: dict[str, float] = {}
         self._console = Console()
-        archive = initramfs(busybox(), self.kernel.load_order(modules), script, files)
+        archive = initramfs(busybox(), self.kernel.load_order(modules, optional), script, files, self._on_mark())
         with self._opening() as held:
+            options, fds = self._more(held)
             initrd = memory_file(held, archive)  # without a name: however this process ends, nothing is left of it
             command = [
                 _QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-accel", "tcg", "-cpu", cpu, "-m", str(ram_mib),
                 # shared, so that a vhost-user back end can map it
                 "-object", f"memory-backend-memfd,id=ram,size={ram_mib}M,share=on",
-                "-machine", f"{_MACHINE},memory-backend=ram",
+                "-machine", f"{machine},memory-backend=ram",
                 "-kernel", str(self.kernel.image), "-initrd", f"/proc/self/fd/{initrd}",
-                "-append", f"{_APPEND} {append}".rstrip(), "-serial", "stdio", *devices,
+                "-append", f"{_APPEND} {append}".rstrip(), "-serial", "stdio", *devices, *options,
             ]  # fmt: skip
             self._started = time.monotonic()
-            self._process = start(held, command, pass_fds=[initrd, *pass_fds], stdout=subprocess.PIPE,
+            self._process = start(held, command, pass_fds=[initrd, *pass_fds, *fds], stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT)  # fmt: skip
+
+    def _on_mark(self) -> str:
+        """What the guest's shell does after each named mark."""
+        return ""
+
+    def _more(self, held: contextlib.ExitStack) -> tuple[list[str], list[int]]:
+        """Further options of QEMU, and the descriptors that they name."""
+        return [], []
 
     def lines(self) -> Iterator[str]:
         """Every line of the console until the guest has ended, marks included; they are kept in ``marks`` too.
@@ -114,11 +127,15 @@ class Guest(Owner):
         assert console is not None  # it was started with a pipe
         if self._console.flooded:
             raise self._error("flood", limit=show(self._console.most_bytes, "B"))
+        self._wait(console.fileno())
+        return os.read(console.fileno(), _READ_BYTES)
+
+    def _wait(self, console: int) -> None:
+        """Returns when there is something to read. Raises MachineError when the guest's time is over."""
         poll = select.poll()
         poll.register(console, select.POLLIN)
         while not poll.poll(1e3 * self._left()):
             pass
-        return os.read(console.fileno(), _READ_BYTES)
 
     def _note(self, line: str) -> None:
         word, _, name = line.partition(" ")

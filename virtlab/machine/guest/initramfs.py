@@ -39,7 +39,7 @@ sh /script
 echo "{mark} exit-$?"
 reboot -f
 """
-_MARKS = f'mark() {{ echo "{MARK} $1"; }}\n'
+_MARKS = 'mark() {{ echo "{mark} $1"; {then} }}\n'
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,13 @@ def newc(entries: Iterable[Entry]) -> bytes:
 
 
 def initramfs(
-    busybox: bytes, modules: Mapping[str, bytes], script: str, files: Mapping[str, bytes] | None = None
-) -> bytes:
+    busybox: bytes, modules: Mapping[str, bytes], script: str, files: Mapping[str, bytes] | None = None,
+    on_mark: str = "",
+) -> bytes:  # fmt: skip
     """An initramfs that loads ``modules`` in their order, runs ``script`` in busybox's shell, and ends the machine.
 
-    In the script, ``mark NAME`` puts a named mark on the console. ``files`` are further programs by their path from
-    the root, such as ``bin/monitor``.
+    In the script, ``mark NAME`` puts a named mark on the console, and then does ``on_mark``. ``files`` are further
+    programs by their path from the root, such as ``bin/monitor``.
     """
     files = files or {}
     parents = {str(p) for name in files for p in PurePosixPath(name).parents if p.name}
@@ -84,7 +85,7 @@ def initramfs(
         Entry("bin/sh", _LINK, b"busybox"),
         *(Entry(f"mod/{name}.ko", _FILE, data) for name, data in modules.items()),
         *(Entry(name, _PROGRAM, data) for name, data in files.items()),
-        Entry("marks", _FILE, _MARKS.encode()),
+        Entry("marks", _FILE, _MARKS.format(mark=MARK, then=f"{on_mark};" if on_mark else "").encode()),
         Entry("script", _FILE, f". /marks\n{script}\n".encode()),
         Entry("init", _PROGRAM, init.encode()),
     ])  # fmt: skip

@@ -15,6 +15,18 @@ from virtlab.machine.presence import GUEST, Host
 
 #: How a module's file may end, the plain one first: Debian 12 does not compress modules, Debian 13 and Ubuntu do.
 SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
+#: What a kernel for any guest and any purpose loads besides: file systems, disks and their layers, network cards of the
+#: clouds, tunnels and filters, and the rest of virtio.
+GENERAL = (
+    "xfs", "vfat", "exfat", "isofs", "squashfs", "overlay", "virtiofs", "autofs4", "nfsv4", "binfmt_misc", "configfs",
+    "loop", "nbd", "zram", "dm_mod", "dm_crypt", "dm_multipath", "sd_mod", "sr_mod", "sg", "virtio_scsi", "vmw_pvscsi",
+    "iscsi_tcp", "ata_piix", "ata_generic",
+    "virtio_net", "ena", "gve", "mlx4_en", "mlx5_core", "ixgbevf", "vmxnet3", "bonding", "vxlan", "geneve", "wireguard",
+    "macvlan", "ipvlan", "veth", "tun", "vhost_net", "vhost_vsock", "vmw_vsock_virtio_transport",
+    "nf_tables", "nf_conntrack", "nft_ct", "nft_nat", "ip_tables", "iptable_nat", "bridge", "openvswitch", "ip_vs",
+    "sctp", "virtio_balloon", "virtio_mem", "virtio_input", "virtio_console", "virtio_rng", "virtio_mmio", "evdev",
+    "mousedev", "softdog",
+)  # fmt: skip
 _UNPACK_SECONDS = 20.0
 
 
@@ -29,10 +41,11 @@ class Kernel:
     def version(self) -> str:
         return self.modules.name
 
-    def load_order(self, names: Iterable[str]) -> dict[str, bytes]:
+    def load_order(self, names: Iterable[str], optional: Iterable[str] = ()) -> dict[str, bytes]:
         """The modules of these names and all that they depend on, each after those: what ``insmod`` takes in turn.
 
-        What is built into the kernel is left out. Raises MachineError for a module that this kernel does not have.
+        What is built into the kernel is left out, and of ``optional`` what this kernel does not have. Raises
+        MachineError for another module that it does not have.
         """
         files = self._files()
         builtin = self._builtin()
@@ -53,6 +66,9 @@ class Kernel:
 
         for name in names:
             take(name)
+        for name in optional:
+            with contextlib.suppress(MachineError):
+                take(name)
         return ordered
 
     def _files(self) -> dict[str, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from collections.abc import Sequence
 from time import monotonic, sleep
 
@@ -103,17 +104,21 @@ class Qemu(Owner):
         return self._process.pid
 
     def _why_it_ended(self) -> str:
-        """The exit status of a QEMU that ended, and the last that it complained of."""
-        end = monotonic() + 2
-        while self._process.poll() is None and monotonic() < end:
-            sleep(0.01)
-        size = os.fstat(self._errors).st_size
-        tail = os.pread(self._errors, _TAIL_BYTES, max(size - _TAIL_BYTES, 0)).decode("utf-8", "replace").strip()
-        return say("qemu.ended", status=self._process.poll(), tail=tail.splitlines()[-1] if tail else "-")
+        return last_words(self._process, self._errors)
 
     def log(self, start: int = 0, most_bytes: int = 1 << 24) -> bytes:
         """What the trace events have logged so far from byte ``start`` on, at most ``most_bytes``."""
         return os.pread(self._log, most_bytes, start)
+
+
+def last_words(process: subprocess.Popen[bytes], errors: int) -> str:
+    """The exit status of a QEMU that ended, and the last that it complained of in the file ``errors``."""
+    end = monotonic() + 2
+    while process.poll() is None and monotonic() < end:
+        sleep(0.01)
+    size = os.fstat(errors).st_size
+    tail = os.pread(errors, _TAIL_BYTES, max(size - _TAIL_BYTES, 0)).decode("utf-8", "replace").strip()
+    return say("qemu.ended", status=process.poll(), tail=tail.splitlines()[-1] if tail else "-")
 
 
 def block_options(fd: int, refusing: bool = False) -> list[str]:
