@@ -113,6 +113,14 @@ def test_a_front_end_that_stays_belongs_to_its_card_and_a_software_switch_to_non
     assert ("network_card" in google, "particular" in google) == (False, True)
 
 
+@pytest.mark.parametrize(("end", "start"), [("nitro", "qemu-tuned"), ("qemu-tuned", "nitro")])
+def test_a_block_engine_that_nobody_asks_earns_nothing(end, start):
+    a = attribute(end, "storage", baseline=start)
+    assert a.total == pytest.approx(overhead(start, "storage").loss - overhead(end, "storage").loss)
+    with_disk = a.with_only("storage_card")
+    assert with_disk.slow["storage_wait"] == pytest.approx(overhead(end, "storage").slow["storage_wait"], rel=0.25)
+
+
 def test_pinning_may_earn_less_than_nothing():
     assert attribute("nitro", "storage").earned["pinning"] < 0
 

@@ -65,6 +65,12 @@ def test_side_by_side_says_where_two_differ():
     assert all("[" in cell for cell in table.rows[0][1:])
 
 
+def test_an_architectures_table_names_every_source():
+    rows = ARCHITECTURES["nitro"].table().rows
+    assert len(rows) == len(DUTIES) + 2
+    assert all(class_ and source for _, _, class_, source in rows)
+
+
 @pytest.mark.parametrize("names", [("nitro",), ("nitro", "nitro"), ("nitro", "xen")])
 def test_side_by_side_needs_two_that_exist(names):
     with pytest.raises(ParameterError):

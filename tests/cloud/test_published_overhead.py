@@ -1,4 +1,9 @@
-"""The whole host against published figures. Nothing was fitted to them; the factor said is the one that is tested."""
+"""The whole host against published figures; the factor said is the one that is tested.
+
+The reads of NSDI 2020, the cores of Nitro and the memory of Vmem check the models. The rows of computing check less:
+how often the workload "compute" touches its memory is a choice of the course, and it decides them (at 0.005 an
+instruction instead of 0.002, QEMU as it comes loses 22 % and not 16 %). The tolerances say how near the model comes.
+"""
 
 import math
 
@@ -46,7 +51,7 @@ def test_all_cores_of_a_nitro_server_are_sold():
 
 
 def test_memory_that_descriptors_and_processes_take_is_about_what_vmem_won_back():
-    """Vmem (2025): about 2 % more memory to sell; within a factor of 1.3."""
+    """Vmem (2025): about 2 % more memory to sell; within a factor of 1.4."""
     before, after = (overhead(compose(memory_place=p, monitor_place="nobody"), "compute") for p in ("kernel", "nobody"))
     won = (1 - after.host_tax) / (1 - before.host_tax) - 1
     assert 1 / 1.4 < won / FACTS["vendor.vmem.sellable"].value < 1.4
@@ -61,7 +66,7 @@ def test_small_pages_lose_what_programs_lost_in_vms_before_huge_pages():
 
 def test_storage_back_ends_alone_take_less_than_a_whole_storage_service():
     """LeapIO (2020): 10 to 20 % of a data centre's cores. The model has local disks and no storage servers: below it,
-    by no more than a factor of 5 for a database, and up to it for a VM that does nothing but read."""
+    by no more than a factor of 5 for a database; a VM that does nearly nothing but read is above it, by up to 2."""
     span = FACTS["overhead.leapio.cores"]
     assert span.low / 5 < overhead("qemu", "storage").unsold["storage"] < span.low
     assert span.low < overhead("qemu", "storage", storage_share=0.9, storage_depth=32).unsold["storage"] < span.high * 2

@@ -11,6 +11,7 @@ import pytest
 
 import virtlab
 from virtlab import offload
+from virtlab.cloud import ARCHITECTURES, placement
 from virtlab.core.parameter import Parameters
 from virtlab.evidence import CLAIMS, CLASSES, FACTS, SOURCES, Fact, find
 
@@ -80,6 +81,7 @@ def test_every_source_has_title_year_and_address(source):
 def test_no_source_stands_in_vain():
     rows = (*offload.OFFLOADED.rows, *offload.WAYS.rows, *offload.migration_classes().rows)
     tables = {known.source for row in rows for known in row.by}
+    tables |= {cell.known.source for name in ARCHITECTURES for cell in placement(name)}
     assert {f.source.id for f in FACTS.values()} | tables == set(SOURCES)
 
 

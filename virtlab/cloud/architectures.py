@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from virtlab.cloud.host import Host
+from virtlab.core.table import Table
 
 
 def read_data(name: str) -> dict[str, Any]:
@@ -37,6 +38,12 @@ class Architecture:
         for remedy in self.remedies:
             changed |= REMEDIES[remedy]
         return Host(**changed | dict(self.particular))
+
+    def table(self) -> Table:
+        """Every duty and function with its place, source and evidence class."""
+        from virtlab.cloud.placement import table_of  # it reads the architectures
+
+        return table_of(self)
 
     def without(self, remedy: str) -> Architecture:
         """This architecture with one remedy taken away, and with it whatever is particular to what it changed."""

@@ -158,13 +158,19 @@ def differences(start: Host, target: Host) -> dict[str, tuple[str, ...]]:
     """The fields in which two hosts differ, by the remedy that changes them; others under PARTICULAR.
 
     A remedy has its fields as soon as one of the hosts has a value of it in one of them: a card whose front end stays
-    in the VMM is a card. A switch that moves to the management is none.
+    in the VMM is a card. A switch that moves to the management is none. The block engine matters to nobody once the
+    disk is no work of the VMM.
     """
     differ = {f for f in Host.model_fields if getattr(start, f) != getattr(target, f)}
+    back = start.storage_place != "vmm" and target.storage_place == "vmm"  # to a VMM, with the engine that it has
+    if target.storage_place != "vmm" or back:
+        differ.discard("block_engine")
     players: dict[str, tuple[str, ...]] = {}
     for remedy, changes in REMEDIES.items():
         fields = tuple(f for f in changes if f in differ)
-        if any(changes[f] in (getattr(start, f), getattr(target, f)) for f in fields):
+        if back and "storage_place" in fields:
+            fields += ("block_engine",)
+        if any(changes.get(f) in (getattr(start, f), getattr(target, f)) for f in fields):
             players[remedy] = fields
             differ -= set(fields)
     if differ:

@@ -17,7 +17,7 @@ from virtlab.cloud.architectures import ARCHITECTURES, Architecture, read_data
 from virtlab.core.parameter import ParameterError
 from virtlab.core.table import Shown, Table
 from virtlab.core.words import say, words
-from virtlab.evidence import FACTS, Fact
+from virtlab.evidence import FACTS, SOURCES, Fact
 from virtlab.offload import Known
 
 #: What a tenant gets besides the ten duties.
@@ -150,6 +150,16 @@ def placement(architecture: Architecture | str) -> tuple[Placed, ...]:
         where, *by = functions.get(function, ("guest" if function == "tcp" else "vmm",))
         cells.append(Placed(name, function, where, Known("", *by) if by else None))
     return tuple(cells)
+
+
+def table_of(architecture: Architecture | str) -> Table:
+    """One architecture: place, class and source of every duty and function."""
+    rows = [
+        (words(f"whole.duty.{cell.duty}"), words(f"whole.place.{cell.place}"), cell.class_,
+         SOURCES[cell.known.source].title if cell.known else words("whole.own"))
+        for cell in placement(architecture)
+    ]  # fmt: skip
+    return Table.of(words("whole.places_header"), rows)
 
 
 def side_by_side(*architectures: Architecture | str) -> SideBySide:
