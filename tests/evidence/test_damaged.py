@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -185,8 +186,8 @@ def test_a_file_that_is_no_toml_is_refused_with_its_line(tmp_path):
 
 # --- claims --------------------------------------------------------------------------------------------------------
 
-CLAIM = {"id": '"S1"', "text": '"It is so."', "notebooks": '["01"]', "judge": '""', "class": '"V"', "note": '""',
-         "machine": "[]", "testimony": '"None."'}  # fmt: skip
+CLAIM = {"id": '"S1"', "text": '"It is so."', "notebooks": '["01"]', "judge": '"math:floor"', "class": '"V"',
+         "note": '""', "machine": "[]", "testimony": '"None."'}  # fmt: skip
 
 
 def claims(folder: Path, *entries: dict[str, str], text: str | None = None):
@@ -197,7 +198,7 @@ def claims(folder: Path, *entries: dict[str, str], text: str | None = None):
 
 def test_a_good_claim_is_read(tmp_path):
     claim = claims(tmp_path, CLAIM)["S1"]
-    assert (claim.text, claim.notebooks, claim.judge_function()) == ("It is so.", ("01",), None)
+    assert (claim.text, claim.notebooks, claim.judge_function()) == ("It is so.", ("01",), math.floor)
 
 
 @pytest.mark.parametrize("field", ["text", "notebooks", "judge", "class", "note", "machine", "testimony"])
@@ -214,7 +215,7 @@ def test_a_claim_without_id_is_named_by_its_number(tmp_path):
 @pytest.mark.parametrize(
     ("field", "value"),
     [("text", '""'), ("notebooks", "[]"), ("notebooks", '"01"'), ("class", '"X"'), ("class", '"VS"'),
-     ("judge", '"virtlab.cloud.judges"'), ("judge", '"a:b:c"')],
+     ("judge", '""'), ("judge", '"virtlab.cloud.judges"'), ("judge", '"a:b:c"')],
 )  # fmt: skip
 def test_a_claim_with_an_empty_or_wrong_field_is_refused(tmp_path, field, value):
     with pytest.raises(EvidenceError, match=rf"made_up\.toml, entry S1, field {field}: "):

@@ -10,7 +10,6 @@ from virtlab.evidence import CLAIMS
 from virtlab.lessons import duel, ledger
 from virtlab.lessons.duelling import replay
 
-JUDGED = [c for c in CLAIMS if CLAIMS[c].judge]
 pytestmark = pytest.mark.kernels
 
 
@@ -25,7 +24,7 @@ def entries(whole):
 
 
 def test_every_claim_has_an_entry_in_order(whole):
-    assert [entry.claim.id for entry in whole] == JUDGED
+    assert [entry.claim.id for entry in whole] == list(CLAIMS)
 
 
 def test_an_entry_as_json_has_what_the_ledger_promises(entries):
@@ -79,7 +78,7 @@ def test_an_unknown_claim_names_the_known_ones():
 # --- the duel: one setting against one claim -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("claim", JUDGED)
+@pytest.mark.parametrize("claim", CLAIMS)
 def test_the_nearest_value_that_breaks_what_stands_breaks_it_in_a_duel(whole, claim):
     standing = [c for c in whole[claim].verdict.conditions if c.breaks_at is not None and c.holds(c.start)]
     first = min(standing, key=lambda c: c.distance, default=None)

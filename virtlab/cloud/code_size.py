@@ -74,7 +74,7 @@ def code_shares(wanted: float | None = None) -> CodeShares:
 
     Raises ValueError for a share that is not above 0 and at most 1.
     """
-    share = FACTS["vendor.dragonfly.code"].value if wanted is None else wanted
+    share = FACTS["article.code"].value if wanted is None else wanted
     if not 0 < share <= 1:
         raise ValueError(f"wanted must be above 0 and at most 1; you gave {wanted!r}: it is a share (0.15 is 15 %).")
     pairs = []

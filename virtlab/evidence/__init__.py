@@ -97,20 +97,15 @@ class Claim:
     machine: tuple[str, ...]
     testimony: str
 
-    def judge_function(self) -> Callable[[], Any] | None:
-        """The function that computes where the claim holds; None while its notebook is to come."""
-        if not self.judge:
-            return None
+    def judge_function(self) -> Callable[[], Any]:
+        """The function that computes where the claim holds."""
         module, name = self.judge.split(":")
         function: Callable[[], Any] = getattr(importlib.import_module(module), name)
         return function
 
     def verdict(self) -> Any:
         """Where the claim holds and what breaks it, computed now by its judge."""
-        judge = self.judge_function()
-        if judge is None:
-            raise LookupError(f"{self.id} has no judge yet: it comes with notebook {', '.join(self.notebooks)}")
-        return judge()
+        return self.judge_function()()
 
 
 class _Register(Mapping[str, Any]):
@@ -219,8 +214,8 @@ def load_claims(file: Traversable) -> dict[str, Claim]:
             raise EvidenceError(f"{file.name}, entry {key}, field class: must be one of {', '.join(CLASSES)}")
         if not text or not notebooks:
             raise EvidenceError(f"{file.name}, entry {key}, field {'notebooks' if text else 'text'}: must not be empty")
-        if judge and judge.count(":") != 1:
-            raise EvidenceError(f"{file.name}, entry {key}, field judge: must be module:function, or empty")
+        if judge.count(":") != 1:
+            raise EvidenceError(f"{file.name}, entry {key}, field judge: must be module:function")
         if key in claims:
             raise EvidenceError(f"{file.name}, entry {key}, field id: stands twice")
         claims[key] = Claim(key, text, notebooks, judge, evidence, note, machine, testimony)

@@ -37,8 +37,8 @@ def replay(attack: Any) -> tuple[str, str]:
         claim, setting = _read(attack)
     except (ValueError, RecursionError):
         return "unreadable", say("ledger.duel.unreadable")
-    if claim not in CLAIMS or not CLAIMS[claim].judge:
-        return "claim", say("ledger.duel.claim", given=claim[:20], ids=", ".join(c for c in CLAIMS if CLAIMS[c].judge))
+    if claim not in CLAIMS:
+        return "claim", say("ledger.duel.claim", given=claim[:20], ids=", ".join(CLAIMS))
     if len(setting) != 1:
         return "many", say("ledger.duel.many", count=len(setting))
     ((name, value),) = setting.items()

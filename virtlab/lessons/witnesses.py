@@ -106,7 +106,7 @@ def ledger(claims: Iterable[str] = ()) -> Ledger:
 
     Raises LookupError for an id that no claim has.
     """
-    wanted = [c.strip().upper() for c in claims] or [c for c in CLAIMS if CLAIMS[c].judge]
+    wanted = [c.strip().upper() for c in claims] or list(CLAIMS)
     unknown = [c for c in wanted if c not in CLAIMS]
     if unknown:
         raise LookupError(say("doctor.cli.no_claim", claim=unknown[0], ids=", ".join(CLAIMS)))

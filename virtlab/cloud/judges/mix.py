@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from virtlab.cloud.efficiency import efficiency
 from virtlab.cloud.fleet import Fleet, lost, price_at_which
-from virtlab.cloud.judges.common import cited, filled, near
+from virtlab.cloud.judges.common import ARCHITECTURE, cited, filled, near
 from virtlab.cloud.mix import Mix, loss, part_loss, share_for, weighted
+from virtlab.cloud.overhead import overhead
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
+from virtlab.cloud.workloads import WORKLOADS
 from virtlab.core.units import number, show, signed
 from virtlab.core.words import words
 from virtlab.evidence import FACTS
@@ -66,6 +69,22 @@ def _shares(mix: Mix, net: float, blk: float) -> Mix:
     return changed
 
 
+#: What moves the loss of a host whose duties are on a card, with its start: parameters of the workload "compute".
+_WORK = {
+    name: (Axis(name, unit, 0, high), WORKLOADS["compute"].model_dump()[name])
+    for name, unit, high in (("storage_share", "1", 0.5), ("network_share", "1", 0.5), ("timers_per_s", "1/s", 1e5))
+}
+
+
+def _below(limit: float, name: str, value: float) -> bool:
+    return _cipu(**{name: value}) < limit
+
+
+def _cipu(**changes: float) -> float:
+    """The loss of a host whose duties are on a card, computing."""
+    return overhead("cipu", "compute", **changes).loss
+
+
 def s2() -> Verdict:
     """Below 1 %: how little may go wrong. Start: the card's promise, I/O that loses nothing and no core kept back."""
     limit, cores = FACTS["article.loss.after"].value, FACTS["fleet.cores"].value
@@ -83,15 +102,25 @@ def s2() -> Verdict:
         turn("below", "promise", io_axis, 0.0, lambda v: total(io_loss=v) < limit),
         turn("below", "promise", kept, 0, lambda v: total(reserved_cores=v) < limit),
         turn("below", "promise", cpu_axis, cpu.value, lambda v: total(cpu_loss=v) < limit),
+        *(turn("below", "cipu_computing", axis, start, functools.partial(_below, limit, name))
+          for name, (axis, start) in _WORK.items()),
+        turn("below", "each_workload", Axis("workload", choices=tuple(WORKLOADS)), "compute",
+             lambda v: overhead("cipu", v).loss < limit),
+        turn("below", "computing", ARCHITECTURE, "cipu", lambda v: overhead(v, "compute").loss < limit),
     )
     sentences = filled(
         "s2", mix=_mix_text(), limit=show(limit, "%"), total=show(total(), "%"), cpu=show(cpu.value, "%"),
         cpu_low=show(cpu.low, "%"), cpu_high=show(cpu.high, "%"),
         io=show(conditions[0].high or 0.0, "%"), io_high=show(io_axis.high, "%"), cores=number(cores),
-        one=show(total(reserved_cores=1), "%"), leap=FACTS["overhead.leapio.cores"].text(),
+        one=show(total(reserved_cores=1), "%"), cipu=show(_cipu(), "%"),
+        **{name: show(conditions[3 + i].high or 0.0, axis.unit if axis.unit != "1" else "%")
+           for i, (name, (axis, _)) in enumerate(_WORK.items())},
+        network=show(overhead("cipu", "network").loss, "%"), storage=show(overhead("cipu", "storage").loss, "%"),
+        nitro=show(overhead("nitro", "compute").loss, "%"), leap=FACTS["overhead.leapio.cores"].text(),
     )  # fmt: skip
     facts = cited("article.loss.after", cpu.id, device.id, "overhead.leapio.cores", "fleet.cores")
-    calls = (f"cloud.efficiency(0, {total():.4g})", f"cloud.efficiency(1 / {cores:g}, {total():.4g})")
+    calls = (f"cloud.efficiency(0, {total():.4g})", f"cloud.efficiency(1 / {cores:g}, {total():.4g})",
+             'cloud.overhead("cipu", "compute")')  # fmt: skip
     return verdict("S2", sentences, conditions, facts, calls)
 
 

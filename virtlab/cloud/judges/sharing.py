@@ -5,9 +5,14 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from virtlab.cloud.attribution import attribute
+from virtlab.cloud.filter_options import FilterOptions
+from virtlab.cloud.filtering import filtering
 from virtlab.cloud.judges.common import cited, filled, near
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
+from virtlab.cloud.workloads import WORKLOADS
 from virtlab.core.units import number, show
+from virtlab.core.words import words
 from virtlab.cpu import (
     NEIGHBOUR_REMEDIES,
     NeighbourOptions,
@@ -38,8 +43,11 @@ _RESERVED = Axis("reserved_pcpus", "pCPUs", 0, 1, integer=True)
 _VCPUS = Axis("vms", "vCPUs", 1, 32, integer=True)
 _DEMAND = Axis.of(ForecastOptions, "demand")
 _QUEUES = Axis("queues", "queues", 1, 64, integer=True)
+_WORKLOAD = Axis("workload", choices=tuple(WORKLOADS))
 _SECOND = Axis("second_remedy", choices=("offload", "reservation", "mba", "cat", "own_core"))
 _RATE, _DELAY = (Axis.of(ModerationOptions, name) for name in ("rate_packets_per_s", "interrupt_delay_ns"))
+_FILTERED, _UPCALLS = (Axis.of(FilterOptions, name) for name in ("rate_packets_per_s", "upcall_share"))
+_RULES, _MASKS = Axis("rules", "rules", 10, 100_000, integer=True), Axis("masks", "masks", 1, 100, integer=True)
 _PACKETS_PER_S = 1e6
 _FLOWS = 1000
 _LEAST_LOAD = 0.05  # below it a run sees too few wake-ups of the emulators for its 99th percentile
@@ -48,7 +56,7 @@ _LEAST_LOAD = 0.05  # below it a run sees too few wake-ups of the emulators for 
 def s5() -> Verdict:
     """The host's services use its CPU: how much the guests lose, and when a pCPU of their own costs less.
 
-    All vCPUs always run. A thread of the host stands for all services; what a filter costs by its rules is not asked.
+    All vCPUs always run, and a thread of the host stands for all services; a filter's work is asked for by itself.
     """
 
     def host(reserved: bool, load: float, policy: str) -> Schedule:
@@ -64,16 +72,24 @@ def s5() -> Verdict:
     conditions = (
         turn("services_take", "host_busy", _LOAD, usual, lambda v: whole - work(v) > felt),
         turn("services_cheap", "host_busy", _LOAD, _LEAST_LOAD, lambda v: work(v) >= work(v, reserved=True)),
+        turn("below_core", "filter", _FILTERED, 1e6, lambda v: filtering(rate_packets_per_s=v).cores < 1),
+        turn("below_core", "filter", _UPCALLS, 0.02, lambda v: filtering(upcall_share=v).cores < 1),
+        turn("below_core", "filter", _RULES, 10_000, lambda v: filtering(rules=int(v)).cores < 1),
+        turn("below_core", "filter", _MASKS, 20, lambda v: filtering(masks=int(v)).cores < 1),
     )
+    few, many = (filtering(masks=m).packet_cycles for m in (1, 100))
     late = {policy: show(host(False, usual, policy).emulator_waits.quantile_ns(0.99), "ns", 2)
             for policy in ("cfs", "eevdf")}  # fmt: skip
     sentences = filled(
         "s5", load=show(usual, "%"), before=show(whole, "%", 3), after=show(work(usual), "%", 3),
         own=show(work(usual, reserved=True), "%", 3), even=show(conditions[1].high or 0.0, "%", 2),
-        kept=show(work(usual, policy="eevdf"), "%", 3), **late, leap=FACTS["overhead.leapio.cores"].text(),
+        kept=show(work(usual, policy="eevdf"), "%", 3), **late,
+        core=show(conditions[2].high or 0.0, "packets/s"), upcalls=show(conditions[3].high or 0.0, "%"),
+        few=show(few, "cycles"), many=show(many, "cycles"), leap=FACTS["overhead.leapio.cores"].text(),
     )  # fmt: skip
     call = 'cpu.schedule(vms=8, vcpus_per_vm=1, duty=1, pinning="vcpus+emulators", policy="cfs").table()'
-    return verdict("S5", sentences, conditions, cited("overhead.leapio.cores", "sched.emulator_load"), (call,))
+    facts = cited("overhead.leapio.cores", "sched.emulator_load", "filter.mask.probe", "filter.upcall")
+    return verdict("S5", sentences, conditions, facts, (call, "cloud.filtering()"))
 
 
 def s6() -> Verdict:
@@ -127,6 +143,8 @@ def s8() -> Verdict:
         turn("vf_served", "sliced", Axis.of(SliceOptions, "slice_scheduler"), "drr", _served),
         turn("unmoved", "card_rival", Axis.of(CardNeighbourOptions, "rival_frame_bytes"),
              FACTS["ethernet.frame.typical"].value, lambda v: _unmoved(int(v))),
+        turn("card_first", "qemu_to_nitro", _WORKLOAD, "network",
+             lambda v: attribute("nitro", v).ranking()[0].endswith("_card")),
     )  # fmt: skip
     lots = {name: show(lot.victim_gbit_per_s, "Gb/s") for name, lot in card_neighbours().lots.items()}
     host = NeighbourOptions()
@@ -137,12 +155,14 @@ def s8() -> Verdict:
         cpu=show(gain_ns("own_cpu"), "ns", 2), core=show(gain_ns("own_core"), "ns", 2),
         cat=show(gain_ns("cat"), "ns", 2), pair=show(gain_ns("own_cpu", "cat"), "ns", 2),
         two=show(gain_ns("own_core", "cat"), "ns", 2), offload=show(gain_ns("offload"), "ns", 2),
+        **{w: words(f"whole.remedy.{attribute('nitro', w).ranking()[0]}") for w in WORKLOADS},
         before=number(sold[0]), after=number(sold[1]), asked=show(SliceOptions().small_gbit_per_s, "Gb/s"),
         **{f"lot_{name}": text for name, text in lots.items()},
     )  # fmt: skip
     facts = cited("smt.yield", "cat.llc.size", "neighbour.overcommit", "slice.small.demand", "card.packet",
                   "iommu.m50.miss")  # fmt: skip
-    calls = ("cpu.neighbour_remedies()", "cpu.neighbours(own_cpu=True)", "offload.sriov()", "offload.card_neighbours()")
+    calls = ("cpu.neighbour_remedies()", "cpu.neighbours(own_cpu=True)", "offload.sriov()", "offload.card_neighbours()",
+             'cloud.attribute("nitro", "network")')  # fmt: skip
     return verdict("S8", sentences, conditions, facts, calls)
 
 

@@ -106,7 +106,7 @@ def s22() -> Verdict:
         qemu=show(overhead("qemu", "compute").host_tax, "%"), little=show(_LITTLE, "%"),
         said=words("parameter.architecture.choices")["qingtian"],
     )  # fmt: skip
-    facts = cited("vendor.dragonfly.code", *BASELINES, "code.firecracker.plain", "vendor.nitro.i4i.sold",
+    facts = cited("article.code", *BASELINES, "code.firecracker.plain", "vendor.nitro.i4i.sold",
                   "vendor.aws.i3.sold", "vendor.qingtian.reserved", "vendor.vmem.sellable")  # fmt: skip
     return verdict("S22", sentences, conditions, facts,
                    ("cloud.code_shares()", "cloud.catalogue()", 'cloud.overhead("cipu", "compute")'))  # fmt: skip

@@ -17,7 +17,7 @@ _SET = 1 << 30  # a working set that the TLB of the model reaches with 2 MiB pag
 
 def s21() -> Verdict:
     """KVM inside, no QEMU, below 0.5 %: of which loss, under which work."""
-    limit = FACTS["vendor.nitro.half_percent"].value
+    limit = FACTS["article.nitro.loss"].value
 
     def nitro(who: str = "nitro", **changes: float) -> Overhead:
         return overhead(who, "compute", **{"working_set_bytes": _SET, **changes})
@@ -41,7 +41,7 @@ def s21() -> Verdict:
         network=show(overhead("nitro", "network").slowdown, "%"),
         low=show(FACTS["overhead.gregg.hardware"].low, "%"), high=show(FACTS["overhead.gregg.hardware"].high, "%"),
     )  # fmt: skip
-    facts = cited("vendor.nitro.half_percent", "vendor.nitro.indistinguishable", "vendor.nitro.hpc",
+    facts = cited("article.nitro.loss", "vendor.nitro.indistinguishable", "vendor.nitro.hpc",
                   "overhead.gregg.hardware", "vendor.nitro.kvm")  # fmt: skip
     calls = ('cloud.overhead("nitro", "compute", working_set_bytes=1 << 30)', 'cloud.overhead("nitro", "network")')
     return verdict("S21", sentences, conditions, facts, calls)
@@ -58,7 +58,8 @@ def s23() -> Verdict:
     )  # fmt: skip
     seen = surface("qingtian")
     sentences = filled("s23", kernel=seen.kernel_entries, vmm=seen.vmm_entries, card=seen.card_entries,
-                       whole=surface("cipu").vmm_entries, cipu=words("parameter.architecture.choices")["cipu"])  # fmt: skip
+                       whole=surface("cipu").vmm_entries,
+                       cipu=words("parameter.architecture.choices")["cipu"])  # fmt: skip
     facts = cited("vendor.qingtian.os", "vendor.qingtian.code", "vendor.qingtian.loss", "surface.pci.regions",
                   "surface.pci.notify", "surface.chips.regions")  # fmt: skip
     calls = ('cloud.surface("qingtian")', 'cloud.side_by_side("qingtian", "cipu")')
