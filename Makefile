@@ -42,7 +42,7 @@ test-notebooks: setup
 # was recorded. None of it may fail.
 test-without-qemu: setup
 	mkdir -p .venv/home
-	env VIRTLAB_REQUIRE= PATH="$(CURDIR)/.venv/bin" HOME="$(CURDIR)/.venv/home" $(PYTEST) tests/machine
+	env VIRTLAB_REQUIRE= PATH="$(CURDIR)/.venv/bin" HOME="$(CURDIR)/.venv/home" $(PYTEST) $(SHARED) tests/machine
 	env VIRTLAB_REQUIRE= PATH="$(CURDIR)/.venv/bin" HOME="$(CURDIR)/.venv/home" $(PYTEST) $(SHARED) $(NBVAL) notebooks
 
 notebooks: setup
