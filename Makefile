@@ -4,7 +4,7 @@
 PY      = .venv/bin/python
 PYTHONS = $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 PYTEST  = $(PY) -m pytest $(ARGS)
-# The unit tests run on all CPUs, each file on one of them.  WORKERS=0: one after the other
+# Tests run on all CPUs, each file or notebook on one of them.  WORKERS=0: one after the other
 WORKERS = auto
 SHARED  = -n $(WORKERS) --dist loadfile
 NBVAL   = --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
@@ -36,14 +36,14 @@ test-without-numba: setup
 	VIRTLAB_NO_NUMBA=1 $(PYTEST) $(SHARED) -m kernels --cov --cov-append tests
 
 test-notebooks: setup
-	$(PYTEST) --durations=10 $(NBVAL) notebooks
+	$(PYTEST) $(SHARED) --durations=10 $(NBVAL) notebooks
 
 # As on a computer with nothing but Python: what needs QEMU, a compiler or a guest kernel skips, and notebooks show what
 # was recorded. None of it may fail.
 test-without-qemu: setup
 	mkdir -p .venv/home
-	env VIRTLAB_REQUIRE= PATH="$(CURDIR)/.venv/bin" HOME="$(CURDIR)/.venv/home" $(PYTEST) tests/machine
-	env VIRTLAB_REQUIRE= PATH="$(CURDIR)/.venv/bin" HOME="$(CURDIR)/.venv/home" $(PYTEST) $(NBVAL) notebooks
+	env VIRTLAB_REQUIRE= PATH="$(CURDIR)/.venv/bin" HOME="$(CURDIR)/.venv/home" $(PYTEST) $(SHARED) tests/machine
+	env VIRTLAB_REQUIRE= PATH="$(CURDIR)/.venv/bin" HOME="$(CURDIR)/.venv/home" $(PYTEST) $(SHARED) $(NBVAL) notebooks
 
 notebooks: setup
 	$(PY) tools/notebooks.py

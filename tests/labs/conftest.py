@@ -27,6 +27,12 @@ def small(monkeypatch):
     monkeypatch.setattr("virtlab.labs.base.Lab.scale", 0.3)
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """No picture is drawn: for what is said of controls, code, redraws, widgets or places of texts alone."""
+    monkeypatch.setattr("virtlab.figures.canvas.Picture.png", lambda _: b"")
+
+
 @pytest.fixture(autouse=True)
 def nothing_left():
     before = set(_instances)

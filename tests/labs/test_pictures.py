@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from tests.figures.reading import moving_texts, outside, overlapping, still_texts
-from tests.labs.conftest import alt, other, read_out
+from tests.labs.conftest import alt, in_light, other, read_out
 from tests.strategies import settings_of
 from virtlab import cpu, labs, memory
 from virtlab.cloud.slim import figure
@@ -642,7 +642,7 @@ def test_any_setting_holds_its_laws_and_says_what_it_shows(lab, cls, data):
 
 @borrowed
 @given(data=st.data())
-def test_the_code_of_any_setting_makes_it_again(lab, cls, data):
+def test_the_code_of_any_setting_makes_it_again(lab, cls, undrawn, data):
     lab.set(**data.draw(settings_of(cls.Setting)).model_dump())
     start = eval(lab.as_python(), {cls.__name__: dict})
     assert cls.Setting(**start) == lab.setting
@@ -663,10 +663,10 @@ def test_a_picture_does_not_depend_on_what_was_shown_before(lab, cls, data):
 @settings(borrowed, max_examples=15)
 @given(data=st.data())
 def test_a_ghost_of_any_setting_can_stand_behind_any_other(lab, cls, data):
-    lab.reset()
-    for _ in range(2):
-        lab.set(**data.draw(settings_of(cls.Setting)).model_dump())
-        lab.keep()
+    lab._kept = None
+    lab.set(**data.draw(settings_of(cls.Setting)).model_dump())
+    lab.keep()
+    lab.set(**data.draw(settings_of(cls.Setting)).model_dump())
     assert lab.error is None
 
 
@@ -748,7 +748,7 @@ def extremes(cls):
 
 
 @pytest.fixture
-def full_size(cls, monkeypatch):
+def full_size(cls, monkeypatch, undrawn):
     monkeypatch.setattr(labs.base.Lab, "scale", 1.0)
     return cls()
 
@@ -758,8 +758,7 @@ def test_labels_lie_inside_the_picture_and_not_on_each_other(full_size):
     still = still_texts(lab._picture)
     assert not outside(lab._picture, still), "labels of the background stick out"
     for values in extremes(type(lab)):
-        lab.reset()
-        lab.set(**values)
+        lab.set(**{name: spec.default for name, spec in lab.Setting.specs().items()} | values)
         moving = moving_texts(lab._picture)
         assert not outside(lab._picture, moving), f"{values}: sticks out, by pixels"
         assert not overlapping(still + moving), f"{values}: texts lie on each other"
@@ -778,7 +777,7 @@ def test_labels_lie_well_beside_a_ghost_too(full_size):
 @pytest.mark.parametrize("theme", LOOKS)
 def test_no_label_is_too_small_for_a_projector(cls, theme):
     """At 100 dpi, 11 points are 15 pixels."""
-    lab = cls(theme=theme)
+    lab = in_light(cls) if theme == "light" else cls(theme=theme)
     sizes = {text.get_fontsize() for text in lab._picture.figure.findobj(Text) if text.get_text()}
     assert min(sizes) >= 10, sizes
 
