@@ -8,10 +8,10 @@ from hypothesis import settings
 HERE = Path(__file__).parent
 TWICE = {"memory", "paths", "labs"}  # everything in these folders must hold without numba too: make test runs it twice
 # But these labs call no kernel (tests/labs/test_lab.py sees to it), and are the same either way.
-WITHOUT_KERNELS = {"AfterIoLab", "BalanceLab", "BarrierLab", "CostLab", "CryptoLab", "DeliveryLab", "DeviceLab",
-                   "ExitLab", "FilterLab", "FleetLab", "FootprintLab", "ForecastLab", "FunctionLab", "HaltLab",
-                   "InnerKvmLab", "JitterLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "PcieLab", "PostedLab",
-                   "RingLab", "StorageLab", "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
+WITHOUT_KERNELS = {"AfterIoLab", "BalanceLab", "BarrierLab", "CostLab", "CryptoLab", "DeliveryLab", "DensityLab",
+                   "DeviceLab", "ExitLab", "FilterLab", "FleetLab", "FootprintLab", "ForecastLab", "FunctionLab",
+                   "HaltLab", "InnerKvmLab", "JitterLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "PcieLab",
+                   "PostedLab", "RingLab", "StorageLab", "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
 
 # And these of other folders, which call kernels.
 FILES_TWICE = {"test_iommu.py", "test_iotlb.py", "test_locks.py", "test_moderation.py", "test_published_iommu.py",

@@ -9,7 +9,7 @@ from virtlab.cloud.catalogue import Catalogue, catalogue
 from virtlab.cloud.classifier import Classifier, Match
 from virtlab.cloud.code_size import CodeShares, code_shares
 from virtlab.cloud.crossings import OPERATIONS, Crossings, crossings, operations
-from virtlab.cloud.density import Density, density, density_curve, density_of
+from virtlab.cloud.density import VMM_BYTES, Density, density, density_curve, density_of
 from virtlab.cloud.efficiency import Efficiency, efficiency
 from virtlab.cloud.filter_card import CardFilter, card_wall, filter_card
 from virtlab.cloud.filter_options import FilterOptions
@@ -33,7 +33,7 @@ from virtlab.cloud.workloads import WORKLOADS, Workload
 from virtlab.cloud.worlds import Spread, spread
 
 __all__ = [
-    "ARCHITECTURES", "BOOTS", "DUTIES", "LOSSES", "MOVES", "OPERATIONS", "PLACES", "REMEDIES", "WORKLOADS",
+    "ARCHITECTURES", "BOOTS", "DUTIES", "LOSSES", "MOVES", "OPERATIONS", "PLACES", "REMEDIES", "VMM_BYTES", "WORKLOADS",
     "Architecture", "Attribution", "Bar", "Boots", "CacheLoad", "CardFilter", "Catalogue", "Classifier", "CodeShares",
     "Condition", "Crossings", "Decision", "Density", "Efficiency", "FilterOptions", "Filtering", "Fleet", "FleetResult",
     "FlowCache", "Host", "Match", "Mix", "MixResult", "Overhead", "Packet", "PacketFilter", "Part", "Rule",

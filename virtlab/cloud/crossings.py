@@ -14,7 +14,8 @@ from virtlab.cloud.architectures import Architecture
 from virtlab.cloud.host import Host
 from virtlab.cloud.overhead import host_of
 from virtlab.core.table import Shown, Table
-from virtlab.core.words import words
+from virtlab.core.units import number
+from virtlab.core.words import say, words
 
 #: The duties that a control operation has to reach, in their order.
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
@@ -35,6 +36,9 @@ class Crossings:
     user_kernel: int = 0
     process: int = 0
     pcie: int = 0
+
+    def __str__(self) -> str:
+        return say("thin.crossing.sentence", **{f.name: number(getattr(self, f.name)) for f in fields(self)})
 
     def __add__(self, other: Crossings) -> Crossings:
         return Crossings(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

@@ -35,7 +35,7 @@ class DensityOptions(Parameters):
 
     memory_bytes: int = parameter(FACTS["density.memory"], ge=1 << 24, le=1 << 42, log=True)
     vcpus: int = parameter(FACTS["density.vcpus"], ge=1, le=256, log=True)
-    overhead_bytes: int = parameter(FACTS["density.overhead"], ge=0, le=1 << 30)
+    overhead_bytes: int = parameter(FACTS["density.overhead"], ge=1 << 16, le=1 << 30, log=True)
     vcpus_per_thread: float = parameter(FACTS["density.overcommit"], ge=1, le=16)
     kept_cores: int = parameter(FACTS["density.kept.cores"], ge=0, le=64)
     kept_memory_share: float = parameter(FACTS["density.kept.memory"], ge=0, le=0.5)
