@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from virtlab.cloud.efficiency import efficiency
-from virtlab.cloud.fleet import Fleet, lost, price_at_which
+from virtlab.cloud.fleet_loss import Fleet, lost, price_at_which
 from virtlab.cloud.judges.common import cited, filled, near
 from virtlab.cloud.mix import Mix, loss, part_loss, share_for, weighted
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
