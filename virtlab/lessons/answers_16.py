@@ -15,9 +15,9 @@ from virtlab.lessons.mistakes import Truth
 
 
 def _earned(workload: str, *remedies: str) -> dict[str, float]:
-    """What each of these remedies leaves of the loss, so that what earned most comes first."""
+    """How many hosts each of these remedies must be on to earn a whole one: what earned most comes first."""
     found = attribute("nitro", workload)
-    return {remedy: 1 - found.earned[remedy] for remedy in remedies}
+    return {remedy: 1 / max(found.earned[remedy], 1e-6) for remedy in remedies}
 
 
 PREDICTIONS: dict[str, Callable[[], Any]] = {
