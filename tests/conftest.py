@@ -11,7 +11,7 @@ TWICE = {"memory", "paths", "labs"}  # everything in these folders must hold wit
 WITHOUT_KERNELS = {"AfterIoLab", "BalanceLab", "BarrierLab", "CostLab", "CryptoLab", "DeliveryLab", "DensityLab",
                    "DeviceLab", "ExitLab", "FilterLab", "FleetLab", "FootprintLab", "ForecastLab", "FunctionLab",
                    "HaltLab", "InnerKvmLab", "JitterLab", "JourneyLab", "LadderLab", "MixLab", "MmuLab", "PcieLab",
-                   "PostedLab", "RingLab", "StorageLab", "TaxLab", "TimelineLab", "WalkLab", "WalkMapLab"}
+                   "PostedLab", "RingLab", "StorageLab", "TaxLab", "TcoLab", "TimelineLab", "WalkLab", "WalkMapLab"}
 
 # And these of other folders, which call kernels.
 FILES_TWICE = {"test_iommu.py", "test_iotlb.py", "test_locks.py", "test_moderation.py", "test_published_iommu.py",

@@ -187,6 +187,23 @@ def fleet(lab, setting):
             assert list(line.get_ydata() / line.get_xdata()) == near([slope] * 2)
 
 
+@check_of("TcoLab")
+def tco(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    assert result.law()[0] == near(result.law()[1], abs=1e-6)
+    bars, shown = picture._bars, {"gain": result.gain_usd, "card": result.card_usd, "power": result.power_usd,
+                                  "net": result.net_usd}  # fmt: skip
+    widths = {key: bar.get_width() for key, bar in bars.items()}
+    whole = max(map(abs, shown.values()))
+    assert all(widths[key] * whole == near(abs(shown[key]) * max(widths.values()), abs=1e-6) for key in shown)
+    assert all(-1e-9 <= bar.get_x() <= bar.get_x() + bar.get_width() <= 1 + 1e-9 for bar in bars.values())
+    assert picture._figures["net"].get_text() == show(result.net_usd, "USD")
+    at = np.interp(setting.card_usd, picture._prices, picture._line.get_ydata())
+    assert np.sign(at) == np.sign(result.net_usd) or abs(result.net_usd) < 0.02 * whole
+    assert result.limit() in picture._limit.get_text() and result.limit() in sentence
+    assert show(result.fleet_usd, "USD") in sentence and show(result.gain_usd, "USD") in sentence
+
+
 @check_of("MigrationLab")
 def migration(lab, setting):
     result, picture, sentence = move(lab, setting)

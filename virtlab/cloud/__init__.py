@@ -5,17 +5,19 @@ from virtlab.cloud.architectures import ARCHITECTURES, REMEDIES, Architecture, c
 from virtlab.cloud.attribution import Attribution, Bar, attribute
 from virtlab.cloud.boots import BOOTS, Boots, boots
 from virtlab.cloud.cache_hits import CacheLoad, best_share, hit_share, mean_probes, simulate_hits, table_hit_share
+from virtlab.cloud.card_limit import CardLimit, CardLimitOptions, card_limit
 from virtlab.cloud.catalogue import Catalogue, catalogue
 from virtlab.cloud.classifier import Classifier, Match
 from virtlab.cloud.code_size import CodeShares, code_shares
 from virtlab.cloud.crossings import OPERATIONS, Crossings, crossings, operations
 from virtlab.cloud.density import VMM_BYTES, Density, density, density_curve, density_of
+from virtlab.cloud.design import Design, design
 from virtlab.cloud.efficiency import Efficiency, efficiency
 from virtlab.cloud.filter_card import CardFilter, card_wall, filter_card
 from virtlab.cloud.filter_options import FilterOptions
 from virtlab.cloud.filter_rules import Packet, Rule, random_packets, random_rules, scan
 from virtlab.cloud.filtering import Filtering, filtering
-from virtlab.cloud.fleet import Fleet, FleetResult, lost, price_at_which
+from virtlab.cloud.fleet_loss import Fleet, FleetResult, lost, price_at_which
 from virtlab.cloud.flow_cache import FlowCache
 from virtlab.cloud.host import DUTIES, PLACES, Host
 from virtlab.cloud.mix import Mix, MixResult, Part, ShareFor, loss, share_for
@@ -27,6 +29,7 @@ from virtlab.cloud.servers import Servers, ServersOptions, World, merge, servers
 from virtlab.cloud.shapley import shapley
 from virtlab.cloud.slim import LOSSES, MOVES, Slim, slim, thinness
 from virtlab.cloud.surface import Surface, surface
+from virtlab.cloud.tco import Tco, TcoOptions, fleet
 from virtlab.cloud.trimming import Trimming, trimming
 from virtlab.cloud.verdict import Condition, Verdict
 from virtlab.cloud.workloads import WORKLOADS, Workload
@@ -34,13 +37,14 @@ from virtlab.cloud.worlds import Spread, spread
 
 __all__ = [
     "ARCHITECTURES", "BOOTS", "DUTIES", "LOSSES", "MOVES", "OPERATIONS", "PLACES", "REMEDIES", "VMM_BYTES", "WORKLOADS",
-    "Architecture", "Attribution", "Bar", "Boots", "CacheLoad", "CardFilter", "Catalogue", "Classifier", "CodeShares",
-    "Condition", "Crossings", "Decision", "Density", "Efficiency", "FilterOptions", "Filtering", "Fleet", "FleetResult",
-    "FlowCache", "Host", "Match", "Mix", "MixResult", "Overhead", "Packet", "PacketFilter", "Part", "Rule",
-    "ServerOptions", "Servers", "ServersOptions", "ShareFor", "SideBySide", "Slim", "Spread", "Surface", "Trimming",
-    "VendorNumbers", "Verdict", "Workload", "World", "attribute", "best_share", "boots", "card_wall", "catalogue",
-    "code_shares", "compose", "crossings", "density", "density_curve", "density_of", "efficiency", "filter_card",
-    "filtering", "hit_share", "judges", "loss", "lost", "mean_probes", "merge", "operations", "overhead", "placement",
-    "price_at_which", "random_packets", "random_rules", "scan", "servers", "shapley", "share_for", "side_by_side",
-    "simulate_hits", "slim", "spread", "surface", "table_hit_share", "thinness", "trimming", "vendor_numbers", "world",
+    "Architecture", "Attribution", "Bar", "Boots", "CacheLoad", "CardFilter", "CardLimit", "CardLimitOptions",
+    "Catalogue", "Classifier", "CodeShares", "Condition", "Crossings", "Decision", "Density", "Design", "Efficiency",
+    "FilterOptions", "Filtering", "Fleet", "FleetResult", "FlowCache", "Host", "Match", "Mix", "MixResult", "Overhead",
+    "Packet", "PacketFilter", "Part", "Rule", "ServerOptions", "Servers", "ServersOptions", "ShareFor", "SideBySide",
+    "Slim", "Spread", "Surface", "Tco", "TcoOptions", "Trimming", "VendorNumbers", "Verdict", "Workload", "World",
+    "attribute", "best_share", "boots", "card_limit", "card_wall", "catalogue", "code_shares", "compose", "crossings",
+    "density", "density_curve", "density_of", "design", "efficiency", "filter_card", "filtering", "fleet", "hit_share",
+    "judges", "loss", "lost", "mean_probes", "merge", "operations", "overhead", "placement", "price_at_which",
+    "random_packets", "random_rules", "scan", "servers", "shapley", "share_for", "side_by_side", "simulate_hits",
+    "slim", "spread", "surface", "table_hit_share", "thinness", "trimming", "vendor_numbers", "world",
 ]  # fmt: skip

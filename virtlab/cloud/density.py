@@ -10,7 +10,7 @@ from typing import Any
 
 from virtlab import offload
 from virtlab.cloud.architectures import Architecture
-from virtlab.cloud.fleet import Fleet
+from virtlab.cloud.fleet_loss import Fleet
 from virtlab.cloud.host import Host
 from virtlab.cloud.overhead import host_of
 from virtlab.core.parameter import ParameterError, Parameters, parameter, same

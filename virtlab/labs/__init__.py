@@ -48,6 +48,7 @@ _WHERE = {
     "PcieLab": "pcie",
     "ModerationLab": "moderation",
     "StorageLab": "storage",
+    "TcoLab": "tco",
     "RemedyLab": "whole",
     "SideBySideLab": "whole",
     "ThinLab": "thin",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from virtlab.cloud.fleet import Fleet
+from virtlab.cloud.fleet_loss import Fleet
 from virtlab.cloud.judges.common import BATCH, PATH, batch_of, cited, filled, near
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.core.units import number, show

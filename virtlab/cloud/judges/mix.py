@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from virtlab.cloud.efficiency import efficiency
-from virtlab.cloud.fleet import Fleet, lost, price_at_which
+from virtlab.cloud.fleet_loss import Fleet, lost, price_at_which
 from virtlab.cloud.judges.common import ARCHITECTURE, cited, filled, near
 from virtlab.cloud.mix import Mix, loss, part_loss, share_for, weighted
 from virtlab.cloud.overhead import overhead
