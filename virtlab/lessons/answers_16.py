@@ -103,7 +103,9 @@ def sentences(answer: Any) -> tuple[str, dict[str, str]]:
     if not all(isinstance(kind, str) and kind in right.values() for kind in answer.values()):
         return "mapping", {}
     wrong = sum(answer[key] != kind for key, kind in right.items())
-    return ("wrong", {"count": str(wrong)}) if wrong else ("right", {})
+    if wrong:
+        return "wrong", {"count": str(wrong)}
+    return "right", {}
 
 
 DESIGNS: dict[str, Callable[[Any], tuple[str, dict[str, str]]]] = {"16.design": pools, "16.sort": sentences}
