@@ -13,6 +13,8 @@ from virtlab.cloud.filtering import Filtering, filtering
 from virtlab.cloud.fleet import Fleet, FleetResult, lost, price_at_which
 from virtlab.cloud.flow_cache import FlowCache
 from virtlab.cloud.host import DUTIES, PLACES, Host
+from virtlab.cloud.management import Management, ManagementCurve, kept_back, management, management_curve
+from virtlab.cloud.management_options import ManagementOptions
 from virtlab.cloud.mix import Mix, MixResult, Part, ShareFor, loss, share_for
 from virtlab.cloud.overhead import Overhead, overhead
 from virtlab.cloud.packet_filter import Decision, PacketFilter
@@ -20,6 +22,7 @@ from virtlab.cloud.placement import SideBySide, VendorNumbers, placement, side_b
 from virtlab.cloud.server import ServerOptions
 from virtlab.cloud.servers import Servers, ServersOptions, World, merge, servers, world
 from virtlab.cloud.shapley import shapley
+from virtlab.cloud.snapshots import SnapshotOptions, Snapshots, snapshots
 from virtlab.cloud.verdict import Condition, Verdict
 from virtlab.cloud.workloads import WORKLOADS, Workload
 from virtlab.cloud.worlds import Spread, spread
@@ -27,10 +30,12 @@ from virtlab.cloud.worlds import Spread, spread
 __all__ = [
     "ARCHITECTURES", "DUTIES", "PLACES", "REMEDIES", "WORKLOADS", "Architecture", "Attribution", "Bar", "CacheLoad",
     "CardFilter", "Classifier", "Condition", "Decision", "Efficiency", "FilterOptions", "Filtering", "Fleet",
-    "FleetResult", "FlowCache", "Host", "Match", "Mix", "MixResult", "Overhead", "Packet", "PacketFilter", "Part",
-    "Rule", "ServerOptions", "Servers", "ServersOptions", "ShareFor", "SideBySide", "Spread", "VendorNumbers",
-    "Verdict", "Workload", "World", "attribute", "best_share", "card_wall", "compose", "efficiency", "filter_card",
-    "filtering", "hit_share", "judges", "loss", "lost", "mean_probes", "merge", "overhead", "placement",
-    "price_at_which", "random_packets", "random_rules", "scan", "servers", "shapley", "share_for", "side_by_side",
-    "simulate_hits", "spread", "table_hit_share", "vendor_numbers", "world",
+    "FleetResult", "FlowCache", "Host", "Management", "ManagementCurve", "ManagementOptions", "Match", "Mix",
+    "MixResult", "Overhead", "Packet", "PacketFilter", "Part", "Rule", "ServerOptions", "Servers", "ServersOptions",
+    "ShareFor", "SideBySide", "SnapshotOptions", "Snapshots", "Spread", "VendorNumbers", "Verdict", "Workload",
+    "World", "attribute", "best_share", "card_wall", "compose", "efficiency", "filter_card", "filtering",
+    "hit_share", "judges", "kept_back", "loss", "lost", "management", "management_curve", "mean_probes", "merge",
+    "overhead", "placement", "price_at_which", "random_packets", "random_rules", "scan", "servers", "shapley",
+    "share_for", "side_by_side", "simulate_hits", "snapshots", "spread", "table_hit_share", "vendor_numbers",
+    "world",
 ]  # fmt: skip
