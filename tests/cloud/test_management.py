@@ -147,10 +147,10 @@ def test_a_reservation_that_can_do_the_work_takes_more_than_it_removes(monitors)
 @pytest.mark.parametrize("measure", ["mean", "p99"])
 def test_where_a_reservation_breaks_even_both_places_wait_alike(measure):
     found = cloud.management(**LOOKS, monitor_ns=5e5, monitors=40)
-    share = found.breaks_even(measure)
+    share = found.breaks_even[measure]
     there = cloud.management(**LOOKS, monitor_ns=5e5, monitors=40, monitor_period_s=10 * found.share / share)
     host, reserved = (getattr(there.places[p], f"{measure}_wait_ns") for p in ("host", "reserved"))
-    assert host == pytest.approx(reserved, rel=1e-6)
+    assert host == pytest.approx(reserved, rel=1e-5)
 
 
 def test_the_p99_improves_before_the_mean_does_where_pieces_are_long_against_requests_and_not_where_they_are_short():
@@ -160,8 +160,8 @@ def test_the_p99_improves_before_the_mean_does_where_pieces_are_long_against_req
 
 
 def test_guests_that_do_not_fit_into_the_rest_and_management_that_gives_way_are_worth_no_reservation():
-    assert cloud.management(load=0.95, reserved_cores=12).breaks_even("p99") is None
-    assert cloud.management(background_order="yield").breaks_even("mean") is None
+    assert cloud.management(load=0.95, reserved_cores=12).breaks_even["p99"] is None
+    assert cloud.management(background_order="yield").breaks_even["mean"] is None
 
 
 def test_management_on_few_cores_meets_the_guests_there_more_often():

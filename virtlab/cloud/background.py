@@ -29,7 +29,7 @@ from virtlab.offload.waiting import mmc_wait_ns
 Floats = NDArray[np.float64]
 Order = Literal["slice", "fifo", "yield"]
 
-_HALVINGS = 40
+_HALVINGS = 28  # of an interval that is at most four times the wait
 
 
 def piece_ns(job_ns: Any, slice_ns: float) -> Floats:
@@ -88,6 +88,11 @@ class Beside:
         return np.asarray(np.sum(self.shares, axis=-1))
 
     @property
+    def full(self) -> NDArray[np.bool_]:
+        """Whether there is more work than the CPU can do, or just as much."""
+        return np.asarray(self.load + self.background > 1 - 1e-9)
+
+    @property
     def cut_ns(self) -> float:
         """The longest that a job runs at once when somebody waits for it."""
         return self.slice_ns if self.order == "slice" else math.inf
@@ -111,27 +116,28 @@ class Beside:
             return np.full(self.background.shape, alone)
         if self.order == "slice":
             return alone + np.sum(self._met * rest_ns(self.jobs_ns, self.slice_ns), axis=-1)
-        return self._over(1 - self.load - self.background)
+        return self._over(1.0)
 
     def background_wait_ns(self) -> Floats:
         """How much longer the background's work takes than its own time, on average. Infinite where the CPU is full."""
-        idle = 1 - self.load - self.background
         if self.order == "fifo":
-            return self._over(idle)
-        wait = self._over((1 - self.load) * np.maximum(idle, 0.0))
+            return self._over(1.0)
+        wait = self._over(max(1 - self.load, 0.0))
         if self.order == "slice" or self.load >= 1:
             return wait
         busy = np.maximum(self.background, 1e-300)
         return wait + np.sum(self.shares * self.jobs_ns, axis=-1) / busy * self.load / (1 - self.load)
 
-    def _over(self, idle: Floats) -> Floats:
-        return np.where(idle > 0, self.rest_ns / np.where(idle > 0, idle, 1.0), math.inf)
+    def _over(self, left: float) -> Floats:
+        """What is found running, over ``left`` of the idle share: infinite where there is none."""
+        idle = left * (1 - self.load - self.background)
+        return np.where(self.full, math.inf, self.rest_ns / np.where(self.full, 1.0, idle))
 
     def law(self) -> tuple[Floats, Floats]:
         """Kleinrock's conservation law (1965): who goes first only shifts the waits. Returns both sides in ns:
         sum of share x wait, and the rest found, against the rest found / idle share. Where the CPU is not full."""
         waits = self.load * self.mean_wait_ns() + self.background * self.background_wait_ns()
-        return waits + self.rest_ns, self._over(1 - self.load - self.background)
+        return waits + self.rest_ns, self._over(1.0)
 
     def tail(self, wait_ns: Any) -> Floats:
         """The probability that a request waits longer than ``wait_ns`` float[n] >= 0."""
@@ -160,19 +166,19 @@ class Beside:
 
     def _tail_of_one_queue(self, t: Floats) -> Floats:
         weights, decay = self._one_queue
-        full = self.load + self.background >= 1
-        return np.where(full, 1.0, np.sum(weights * np.exp(decay * t[..., np.newaxis]), axis=-1))
+        return np.where(self.full, 1.0, np.sum(weights * np.exp(decay * t[..., np.newaxis]), axis=-1))
 
     @functools.cached_property
     def _one_queue(self) -> tuple[Floats, Floats]:
         """M/G/1 with a mixture of exponentials: the wait is a sum of a geometric number of rests, of phase type. Its
         generator is symmetric in other units, so that the tail is a sum of falling exponentials."""
-        full = self.load + self.background >= 1
         shares = np.concatenate([np.full((*self.shares.shape[:-1], 1), self.load), self.shares], axis=-1)
-        shares = np.where(full[..., np.newaxis], 0.0, shares)
+        shares = np.where(self.full[..., np.newaxis], 0.0, shares)
         rates = 1 / np.concatenate([[self.service_ns], self.jobs_ns])
         v = np.sqrt(shares * rates)
         decay, vectors = np.linalg.eigh(v[..., :, np.newaxis] * v[..., np.newaxis, :] - np.diag(rates))
+        slowest = np.where(self.full, 1.0, 1 - self.load - self.background) * rates.min()
+        decay = np.minimum(decay, -slowest[..., np.newaxis])  # a bound that holds where rounding is larger
         weights = np.einsum("...i,...ij->...j", v, vectors) * np.einsum("...i,...ij->...j", v / rates, vectors)
         return weights, decay
 
@@ -182,7 +188,7 @@ class Beside:
         shape = self.background.shape
         if self.load < 1 and not np.any(self.shares):  # M/M/1
             return np.full(shape, max(0.0, math.log(self.load / beyond)) * self.service_ns / (1 - self.load))
-        endless = np.full(shape, self.load >= 1) | ((self.order == "fifo") & (self.load + self.background >= 1))
+        endless = self.full if self.order == "fifo" else np.full(shape, self.load >= 1)
         low, high = np.zeros(shape), np.full(shape, self.service_ns)
         short = (self.tail(low) <= beyond) | endless
         while np.any(more := (self.tail(high) > beyond) & ~short):

@@ -12,6 +12,7 @@ waiting for the disk (``snapshots``), the network that migrations and images fil
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from virtlab.offload.waiting import mmc_wait_ns
 
 PLACES = ("host", "reserved", "board")
 Measure = Literal["mean", "p99"]
+MEASURES: tuple[Measure, ...] = ("p99", "mean")
 _MOST = 1e6  # times today's work: where a break-even is no longer looked for
 
 
@@ -85,17 +87,18 @@ class Management(Shown):
         """How many times what it removes a reservation costs. Below 1 its cores cannot do the work."""
         return self.reserved_share / self.share if self.share else math.inf
 
-    def breaks_even(self, measure: Measure) -> float | None:
-        """The share of the host that management must take until a reservation is no worse for the guests' ``mean`` or
-        ``p99``; the mix of sources stays. It may lie above :attr:`reserved_share`, where the cores cannot do the work.
-
-        None where no load makes up for the cores: guests that would not fit into the rest, or management that gives
-        way. Raises ParameterError.
+    @functools.cached_property
+    def breaks_even(self) -> Mapping[Measure, float | None]:
+        """The share of the host that management must take until a reservation is no worse for the guests' ``mean``, and
+        for their ``p99``; the mix of sources stays. It may lie above :attr:`reserved_share`, where the cores cannot do
+        the work. None where no load makes up for the cores: guests that would not fit into the rest, or management that
+        gives way.
         """
-        if measure not in ("mean", "p99"):
-            raise ParameterError(f"measure must be mean or p99; you gave {measure!r}: those two are computed.")
+        return {measure: self._breaks_even(measure) for measure in MEASURES}
+
+    def _breaks_even(self, measure: Measure) -> float | None:
         o = self.options
-        if not self.share or o.squeezed_load >= 1:
+        if o.squeezed_load >= 1:
             return None
         wanted = getattr(self.places["reserved"], f"{measure}_wait_ns")
 
@@ -111,7 +114,7 @@ class Management(Shown):
     @property
     def p99_first(self) -> bool:
         """Whether growing work makes the reservation pay in the 99th percentile before it does in the mean."""
-        p99, mean = self.breaks_even("p99"), self.breaks_even("mean")
+        p99, mean = (self.breaks_even[measure] for measure in MEASURES)
         return p99 is not None and (mean is None or p99 < mean)
 
     def law(self) -> tuple[float, float]:
@@ -134,8 +137,7 @@ class Management(Shown):
             return said + " " + say("management.squeezed", cores=o.cores - o.reserved_cores)
         if reserved.busy >= 1:
             return said + " " + say("management.late", kept=o.reserved_cores)
-        pays = {m: self.breaks_even(m) for m in ("p99", "mean")}
-        texts = {m: words("management.no_load") if at is None else show(at, "%") for m, at in pays.items()}
+        texts = {m: words("management.no_load") if at is None else show(at, "%") for m, at in self.breaks_even.items()}
         return said + " " + say("management.pays", price=number(self.price), **texts)
 
     def table(self) -> Table:
@@ -238,7 +240,7 @@ def _lot(found: Beside, busy: float, management_wait_ns: float, slowdown: float,
 def _first(reached: Callable[[Floats], NDArray[np.bool_]]) -> float | None:
     """How many times today's work it takes: the logarithm is narrowed down, many places at once. None: never."""
     low, high = -math.log(_MOST), math.log(_MOST)
-    for _ in range(6):
+    for _ in range(5):
         places = np.linspace(low, high, 64)
         found = reached(np.exp(places))
         if not found[-1]:

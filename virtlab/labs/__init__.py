@@ -50,6 +50,7 @@ _WHERE = {
     "StorageLab": "storage",
     "RemedyLab": "whole",
     "SideBySideLab": "whole",
+    "ManageLab": "manage",
 }
 __all__ = list(_WHERE)
 
