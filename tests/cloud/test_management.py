@@ -1,5 +1,6 @@
 """Management in three places: waits against closed forms and simulations, laws, break-evens; and snapshots."""
 
+import heapq
 from collections import deque
 
 import numpy as np
@@ -11,7 +12,6 @@ from tests.strategies import settings_of
 from virtlab import cloud, memory
 from virtlab.cloud.background import Beside, piece_ns, piece_square_ns, pooled_wait_ns
 from virtlab.core.parameter import ParameterError
-from virtlab.evidence import FACTS
 from virtlab.paths import queueing
 
 MIX = {"load": 0.4, "service_ns": 50.0, "shares": np.array([0.1, 0.15]), "jobs_ns": np.array([30.0, 900.0]),
@@ -112,6 +112,20 @@ def test_one_core_for_management_waits_as_m_g_1_does_and_full_ones_for_ever():
     piece = float(piece_ns(900.0, 300.0))
     assert pooled_wait_ns(1, [0.6], [900.0], 300.0) == pytest.approx(queueing.mg1(0.6e9 / piece, piece, square).wait_ns)
     assert pooled_wait_ns(4, [4.0], [900.0], 300.0) == np.inf and pooled_wait_ns(4, [0.0], [900.0], 300.0) == 0
+
+
+def test_several_cores_for_management_wait_about_as_simulated_ones_do():
+    random, free, waits = np.random.default_rng(4), [0.0] * 4, []
+    short = random.random(60_000) < 0.9  # of the jobs; a tenth are long, and cut
+    pieces = np.where(short, random.exponential(30, 60_000), np.minimum(random.exponential(900, 60_000), 300))
+    means = np.array([30.0, float(piece_ns(900.0, 300.0))])
+    gap = float(means @ [0.9, 0.1]) / (4 * 0.7)
+    for at, piece in zip(np.cumsum(random.exponential(gap, 60_000)), pieces, strict=True):
+        begin = max(at, heapq.heappop(free))
+        waits.append(begin - at)
+        heapq.heappush(free, begin + piece)
+    load = means * [0.9, 0.1] / gap
+    assert pooled_wait_ns(4, load, [30.0, 900.0], 300.0) == pytest.approx(np.mean(waits), rel=0.15)
 
 
 # --- the host -------------------------------------------------------------------------------------------------------
@@ -238,23 +252,3 @@ def test_without_snapshots_nothing_is_copied():
     found = cloud.snapshots(snapshots_per_day=0)
     assert found.first_share == 0 and found.cores_at_first == 0
     assert found.mean_write_ns == found.p99_write_ns == found.options.device_write_ns
-
-
-# --- published ------------------------------------------------------------------------------------------------------
-
-
-def test_a_copied_write_on_a_disk_of_equal_accesses_is_a_lower_bound_of_what_lvm_lost():
-    disk = {"device_ns": 8e6, "device_write_ns": 8e6, "snapshots_per_day": 1440, "disk_writes_per_s": 0.1}
-    found = cloud.snapshots(**disk)
-    assert found.first_share == pytest.approx(1, abs=1e-3), "each write is a first one"
-    slower = 1 - 8e6 / found.mean_write_ns
-    assert slower == pytest.approx(0.75, abs=0.01) and slower < FACTS["manage.lvm.first"].value
-
-
-def test_older_published_hosts_keep_back_more_than_the_four_sources_take_and_one_with_cards_nothing():
-    def kept(host):
-        return 1 - FACTS[f"manage.azure.{host}.vcpus"].value / (2 * FACTS[f"manage.azure.{host}.cores"].value)
-
-    assert kept("ddsv4") == pytest.approx(0.2308, abs=1e-4) and kept("ddsv6") == 0
-    assert min(kept(h) for h in ("ddsv4", "dasv4", "dadsv5", "ddsv5", "dasv6")) > 10 * cloud.management().share
-    assert "23.1 %" in str(cloud.kept_back())

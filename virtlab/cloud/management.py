@@ -4,10 +4,11 @@ The same work in three places. On the **host** it runs beside the guests, on the
 alone; the same guests then share what is left, so that each core of theirs is busier. A **board** (a card with cores of
 its own) does it beside its own work, the first packets of new connections; its cores are slower, and finite too.
 
-A reservation can never give back capacity: it must be larger than the work that it takes. What it may win is time: the
+A reservation gives back no capacity here: it must be larger than the work that it takes. What it may win is time: the
 99th percentile, and later or earlier the mean. Which of the two comes first depends on how long a piece of management
-runs, against a request. Left out: switches and cold caches, locks that management holds, memory, the guest's own
-waiting for the disk (``snapshots``), the network that migrations and images fill.
+runs, against a request. Left out: switches and cold caches (beside guests management costs more: ``cpu.schedule``
+counts them), locks that management holds, memory, the guest's own waiting for the disk (``snapshots``), the network
+that migrations and images fill.
 """
 
 from __future__ import annotations
