@@ -469,6 +469,19 @@ def crypto(lab, setting):
     assert now.by_place["card"].cores == 0 < now.by_place["card"].latency_ns
 
 
+@check_of("ManageLab")
+def manage(lab, setting):
+    result, picture, sentence = move(lab, setting)
+    now = result.now
+    for measure, mark in picture._pays.items():
+        at, wait = now.breaks_even[measure], getattr(now.places["host"], f"{measure}_wait_ns")
+        assert show(wait, "ns") in picture._values[measure].get_text() and show(wait, "ns") in sentence
+        assert not mark.get_visible() or mark.get_xdata()[0] == at <= now.reserved_share * (1 + 1e-9)
+    for key, share in result.parts.items():
+        assert picture._bars[key].get_width() == near(min(max(share, 0.002), 1.1))
+        assert show(share, "%") in picture._names[key].get_text()
+
+
 @check_of("ForecastLab")
 def forecast(lab, setting):
     result, picture, sentence = move(lab, setting)

@@ -53,6 +53,7 @@ _WHERE = {
     "SideBySideLab": "whole",
     "ThinLab": "thin",
     "DensityLab": "density",
+    "ManageLab": "manage",
 }
 __all__ = list(_WHERE)
 
