@@ -2,8 +2,7 @@
 
 import pytest
 
-from virtlab.cloud import boots, catalogue, code_shares, density_of, slim
-from virtlab.cloud.density import VMM_BYTES
+from virtlab.cloud import VMM_BYTES, boots, catalogue, code_shares, density_of, slim
 from virtlab.evidence import FACTS
 
 near = pytest.approx

@@ -3,6 +3,7 @@
 from virtlab.cloud import judges
 from virtlab.cloud.architectures import ARCHITECTURES, REMEDIES, Architecture, compose
 from virtlab.cloud.attribution import Attribution, Bar, attribute
+from virtlab.cloud.beside import VMM_BYTES
 from virtlab.cloud.boots import BOOTS, Boots, boots
 from virtlab.cloud.cache_hits import CacheLoad, best_share, hit_share, mean_probes, simulate_hits, table_hit_share
 from virtlab.cloud.card_limit import CardLimit, CardLimitOptions, card_limit
@@ -10,7 +11,7 @@ from virtlab.cloud.catalogue import Catalogue, catalogue
 from virtlab.cloud.classifier import Classifier, Match
 from virtlab.cloud.code_size import CodeShares, code_shares
 from virtlab.cloud.crossings import OPERATIONS, Crossings, crossings, operations
-from virtlab.cloud.density import VMM_BYTES, Density, density, density_curve, density_of
+from virtlab.cloud.density import Density, density, density_curve, density_of
 from virtlab.cloud.design import Design, design
 from virtlab.cloud.efficiency import Efficiency, efficiency
 from virtlab.cloud.filter_card import CardFilter, card_wall, filter_card

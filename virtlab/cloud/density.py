@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from virtlab import offload
 from virtlab.cloud.architectures import Architecture
+from virtlab.cloud.beside import VMM_BYTES, tables_bytes
 from virtlab.cloud.fleet_loss import Fleet
 from virtlab.cloud.host import Host
 from virtlab.cloud.overhead import host_of
@@ -18,12 +18,7 @@ from virtlab.core.table import Shown, Table
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
-from virtlab.memory import footprint
 from virtlab.offload.functions import FunctionOptions
-
-#: Memory of the VMM process for each VM, in bytes: address space that holds data, in the same published runs.
-VMM_BYTES = {"qemu": 2**20 * FACTS["overhead.memory.qemu"].value, "chv": 2**20 * FACTS["overhead.memory.chv"].value,
-             "light": 2**20 * FACTS["overhead.memory.fc"].value}  # fmt: skip
 
 
 class DensityOptions(Parameters):
@@ -49,7 +44,7 @@ class DensityOptions(Parameters):
     @property
     def tables_bytes(self) -> int:
         """What maps the memory of one VM on the host's side, all of it touched."""
-        return _tables_bytes(self.memory_bytes, self.huge_pages)
+        return tables_bytes(self.memory_bytes, self.huge_pages)
 
     @property
     def each_bytes(self) -> int:
@@ -159,7 +154,7 @@ def density_curve(sizes_bytes: Sequence[int], options: DensityOptions | None = N
     """The VMs on a host for each size of a VM's memory; all else as in :func:`density`."""
     o = DensityOptions.given(options, changes)
     fixed = min(limit.most for limit in density(o).limits if limit.id != "memory")
-    each = (size + o.overhead_bytes + _tables_bytes(size, o.huge_pages) for size in sizes_bytes)
+    each = (size + o.overhead_bytes + tables_bytes(size, o.huge_pages) for size in sizes_bytes)
     return [int(min(fixed, o.sellable_bytes // taken)) for taken in each]
 
 
@@ -176,10 +171,3 @@ def density_of(start: Host | Architecture | str, /, **changes: Any) -> Density:
     own = {"overhead_bytes": int(VMM_BYTES[host.vmm]), "huge_pages": host.huge_pages or divided,
            "vf_each": host.device_model_place in ("card", "split")}  # fmt: skip
     return density(**own | changes)
-
-
-
-@functools.lru_cache(maxsize=1024)
-def _tables_bytes(memory_bytes: int, huge_pages: bool) -> int:
-    found = footprint(memory_bytes=memory_bytes, host_page="2M" if huge_pages else "4K")
-    return sum(found.host_tables_bytes.values())

@@ -13,6 +13,8 @@ from virtlab.evidence import FACTS
 #: Where a duty can be done. "split": its front end in the VMM process, its back end on the card. "nobody": by no
 #: software of the host (hardware does it, it was made needless, or it was given up).
 PLACES = ("kernel", "vmm", "manager", "card", "split", "nobody")
+#: Those that take the time of the host's own CPUs.
+ON_HOST = ("kernel", "vmm", "manager")
 
 #: The duties of a host towards its guests, in the order of the course.
 DUTIES = (

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Literal
 
-from virtlab import memory
+from virtlab.cloud.beside import VMM_BYTES, tables_bytes
 from virtlab.cloud.guest_time import Bare
-from virtlab.cloud.host import Host
+from virtlab.cloud.host import ON_HOST, Host
 from virtlab.cloud.placed import NetworkWork, StorageWork
 from virtlab.cloud.server import ServerOptions
 from virtlab.cloud.workloads import Workload
 from virtlab.core.parameter import ParameterError
 from virtlab.core.units import number
 from virtlab.core.words import say
-from virtlab.evidence import FACTS
 
 #: The parts of what is not sold, in the order of the course.
 UNSOLD = ("network", "storage", "policy", "monitor", "snapshot", "console", "rounding", "memory")
-_VMM_BYTES = {"qemu": FACTS["overhead.memory.qemu"].value * 2**20, "light": FACTS["overhead.memory.fc"].value * 2**20}
-_ON_HOST = ("kernel", "vmm", "manager")
 _HALVINGS = 40
 
 
@@ -31,16 +26,16 @@ def unsold(
     pace = 1 / (1 + longer)  # a slowed guest asks for less
     packets = pace * (w.vm_packets_per_s + 2 * bare.round_trips_per_s)
     requests, flows = pace * bare.requests_per_s, pace * w.vm_flows_per_s
-    filtered = host.policy_place in _ON_HOST
+    filtered = host.policy_place in ON_HOST
     each = {  # cores for one VM
         "network": packets * net.host_ns / 1e9,
         "storage": requests * disk.host_ns / 1e9,
         "policy": (packets * s.filter_ns + flows * s.flow_setup_ns) / 1e9 if filtered else 0.0,
-        "monitor": s.monitor_cores if host.monitor_place in _ON_HOST else 0.0,
-        "snapshot": s.snapshot_cores if host.snapshot_place in _ON_HOST else 0.0,
-        "console": s.console_cores if host.console_place in _ON_HOST else 0.0,
+        "monitor": s.monitor_cores if host.monitor_place in ON_HOST else 0.0,
+        "snapshot": s.snapshot_cores if host.snapshot_place in ON_HOST else 0.0,
+        "console": s.console_cores if host.console_place in ON_HOST else 0.0,
     }
-    agents = s.agents_cores if host.monitor_place in _ON_HOST else 0.0
+    agents = s.agents_cores if host.monitor_place in ON_HOST else 0.0
     polled = {"network": (net.polling_cores, packets * net.poller_ns / 1e9),
               "storage": (disk.polling_cores, requests * disk.poller_ns / 1e9)}  # fmt: skip
 
@@ -77,12 +72,5 @@ def unsold(
 
 def _memory_share(host: Host, w: Workload) -> float:
     """The share of the memory that the host needs beside the guests' own: its process, tables, page descriptors."""
-    needed = _VMM_BYTES[host.vmm] + _tables_bytes(w.vm_memory_bytes, host.huge_pages, host.memory_place == "kernel")
+    needed = VMM_BYTES[host.vmm] + tables_bytes(w.vm_memory_bytes, host.huge_pages, host.memory_place == "kernel")
     return needed / (w.vm_memory_bytes + needed)
-
-
-@functools.lru_cache(maxsize=256)
-def _tables_bytes(memory_bytes: int, huge_pages: bool, described: bool) -> float:
-    page: Literal["4K", "2M"] = "2M" if huge_pages else "4K"
-    f = memory.footprint(memory_bytes=memory_bytes, guest_page=page, host_page=page, touched_share=1.0)
-    return float(sum(f.host_tables_bytes.values()) + (f.host_struct_pages_bytes if described else 0))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from virtlab.cloud.architectures import Architecture
 from virtlab.cloud.crossings import Crossings, crossings
 from virtlab.cloud.density import DensityOptions, density_of
-from virtlab.cloud.host import DUTIES, PLACES, Host
+from virtlab.cloud.host import DUTIES, ON_HOST, PLACES, Host
 from virtlab.cloud.overhead import host_of, overhead
 from virtlab.cloud.surface import Surface, surface
 from virtlab.core.table import Shown, Table
@@ -23,7 +23,6 @@ from virtlab.core.words import say, words
 from virtlab.evidence import FACTS
 
 Move = Literal["separate", "minimise", "flatten"]
-_IN_SOFTWARE = ("kernel", "vmm", "manager")
 
 
 def _allowed(duty: str, place: str) -> bool:
@@ -37,13 +36,13 @@ def _moved(host: Host, place: str, out_of: tuple[str, ...]) -> dict[str, str]:
 
 def separate(host: Host) -> Host:
     """Every duty of the host's software that a card can do goes to the card. What is split or given up stays so."""
-    moved: Host = host.replace(**_moved(host, "card", _IN_SOFTWARE))
+    moved: Host = host.replace(**_moved(host, "card", ON_HOST))
     return moved
 
 
 def minimise(host: Host) -> Host:
     """Every duty of the host's software that can be left out is left out, and the VMM is one of few devices."""
-    moved: Host = host.replace(vmm="light", **_moved(host, "nobody", _IN_SOFTWARE))
+    moved: Host = host.replace(vmm="light", **_moved(host, "nobody", ON_HOST))
     return moved
 
 
