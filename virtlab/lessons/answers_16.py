@@ -9,6 +9,7 @@ from typing import Any
 
 from virtlab.cloud import attribute, design, efficiency, fleet, vendor_numbers
 from virtlab.core.units import show
+from virtlab.lessons.duelling import replay
 from virtlab.lessons.mistakes import Truth
 
 # --- predictions ----------------------------------------------------------------------------------------------------
@@ -108,7 +109,19 @@ def sentences(answer: Any) -> tuple[str, dict[str, str]]:
     return "right", {}
 
 
-DESIGNS: dict[str, Callable[[Any], tuple[str, dict[str, str]]]] = {"16.design": pools, "16.sort": sentences}
+def attack(answer: Any) -> tuple[str, dict[str, str]]:
+    """One setting against one claim, replayed by the claim's own judge."""
+    key, said = replay(answer)
+    if key == "right":
+        return "right", {"said": said}
+    if key == "holds":
+        return "holds", {"said": said}
+    return "sent", {"said": said}
+
+
+DESIGNS: dict[str, Callable[[Any], tuple[str, dict[str, str]]]] = {
+    "16.design": pools, "16.sort": sentences, "16.duel": attack,
+}  # fmt: skip
 
 # --- mistakes to find -----------------------------------------------------------------------------------------------
 
