@@ -7,7 +7,7 @@ PYTEST  = $(PY) -m pytest $(ARGS)
 # Tests run on all CPUs, each file or notebook on one of them.  WORKERS=0: one after the other
 WORKERS = auto
 SHARED  = -n $(WORKERS) --dist loadfile
-NBVAL   = --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
+NBVAL   = --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 \
           --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
 .PHONY: help lab test test-units test-without-numba test-without-qemu test-notebooks notebooks bench peers soak soak-tests soak-machine \
