@@ -56,7 +56,7 @@ def hit_share(load: CacheLoad, entries: Floats) -> Floats:
         middle = (low + high) / 2
         fits = _in_use(load, groups, np.exp(middle))[1] <= entries
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return _in_use(load, groups, np.exp(low))[0]
+    return np.maximum(_in_use(load, groups, np.exp(low))[0], 0.0)  # a rounding below 0 is no hit
 
 
 def table_hit_share(load: CacheLoad, packets: Floats, entries: float) -> Floats:
