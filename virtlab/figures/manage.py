@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from virtlab.cloud import Management, ManagementCurve
 from virtlab.cloud.management import MEASURES
-from virtlab.core.units import number, show
+from virtlab.core.units import show
 from virtlab.core.words import say, words
 from virtlab.figures.canvas import Picture
 from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, literature_style, model_style, place_style
@@ -119,7 +119,9 @@ class ManagePicture(Picture[ManageResult]):
             at = (min(max(now.share, SHARES[0]), SHARES[-1]), float(_inside([wait])[0]))
             self._dots[m].set_data([at[0]], [at[1]])
             left = at[0] < 2e-3  # then there is room on the other side only
-            y = at[1] * 1.3 if m == "p99" else at[1] / 1.3
+            # The mean's stands below all lines, for nobody waits less than beside a board, and the other above that.
+            least = float(_inside([board.mean_wait_ns])[0])
+            y = 1.3 * max(at[1], least) if m == "p99" else least / 1.35
             self._values[m].set(x=at[0] * (1.15 if left else 0.87), y=y, ha="left" if left else "right")
             self._values[m].set_text(f"{words(f'manage_lab.{m}')} {show(wait, 'ns')}")
             pays = now.breaks_even[m]
@@ -142,8 +144,7 @@ class ManagePicture(Picture[ManageResult]):
     def _show_costs(self, result: ManageResult, kept: ManageResult | None) -> None:
         for key, share in result.parts.items():
             self._bars[key].set_width(max(min(share, 1.1), 0.002))
-            count = {"host": result.now.cores, "reserved": float(result.now.options.reserved_cores)}.get(key, 0.0)
-            self._names[key].set_text(say(f"manage_lab.row.{key}", share=show(share, "%"), cores=number(count)))
+            self._names[key].set_text(say(f"manage_lab.row.{key}", share=show(share, "%")))
             self._old[key].set_visible(kept is not None)
             if kept is not None:
                 self._old[key].set_xdata([min(kept.parts[key], 1.1)] * 2)
