@@ -9,6 +9,8 @@ from virtlab.cloud.attribution import attribute
 from virtlab.cloud.filter_options import FilterOptions
 from virtlab.cloud.filtering import filtering
 from virtlab.cloud.judges.common import cited, filled, near
+from virtlab.cloud.management import management
+from virtlab.cloud.management_options import ManagementOptions
 from virtlab.cloud.verdict import Axis, Verdict, turn, verdict
 from virtlab.cloud.workloads import WORKLOADS
 from virtlab.core.units import number, show
@@ -48,6 +50,7 @@ _SECOND = Axis("second_remedy", choices=("offload", "reservation", "mba", "cat",
 _RATE, _DELAY = (Axis.of(ModerationOptions, name) for name in ("rate_packets_per_s", "interrupt_delay_ns"))
 _FILTERED, _UPCALLS = (Axis.of(FilterOptions, name) for name in ("rate_packets_per_s", "upcall_share"))
 _RULES, _MASKS = Axis("rules", "rules", 10, 100_000, integer=True), Axis("masks", "masks", 1, 100, integer=True)
+_AGENTS, _MANAGED = (Axis.of(ManagementOptions, name) for name in ("monitors", "host_vms"))
 _PACKETS_PER_S = 1e6
 _FLOWS = 1000
 _LEAST_LOAD = 0.05  # below it a run sees too few wake-ups of the emulators for its 99th percentile
@@ -76,7 +79,10 @@ def s5() -> Verdict:
         turn("below_core", "filter", _UPCALLS, 0.02, lambda v: filtering(upcall_share=v).cores < 1),
         turn("below_core", "filter", _RULES, 10_000, lambda v: filtering(rules=int(v)).cores < 1),
         turn("below_core", "filter", _MASKS, 20, lambda v: filtering(masks=int(v)).cores < 1),
-    )
+        turn("managed", "managing", _AGENTS, ManagementOptions().monitors,
+             lambda v: management(monitors=int(v)).share < felt),
+        turn("tax_cheap", "managing", _MANAGED, ManagementOptions().host_vms, _tax_is_cheaper),
+    )  # fmt: skip
     few, many = (filtering(masks=m).packet_cycles for m in (1, 100))
     late = {policy: show(host(False, usual, policy).emulator_waits.quantile_ns(0.99), "ns", 2)
             for policy in ("cfs", "eevdf")}  # fmt: skip
@@ -85,11 +91,19 @@ def s5() -> Verdict:
         own=show(work(usual, reserved=True), "%", 3), even=show(conditions[1].high or 0.0, "%", 2),
         kept=show(work(usual, policy="eevdf"), "%", 3), **late,
         core=show(conditions[2].high or 0.0, "packets/s"), upcalls=show(conditions[3].high or 0.0, "%"),
+        agents=number(conditions[6].high or 0.0), managed=show(management().share, "%"),
+        vms=show(conditions[7].high or 0.0, "VMs"), cores=number(ManagementOptions().reserved_cores),
         few=show(few, "cycles"), many=show(many, "cycles"), leap=FACTS["overhead.leapio.cores"].text(),
     )  # fmt: skip
     call = 'cpu.schedule(vms=8, vcpus_per_vm=1, duty=1, pinning="vcpus+emulators", policy="cfs").table()'
     facts = cited("overhead.leapio.cores", "sched.emulator_load", "filter.mask.probe", "filter.upcall")
-    return verdict("S5", sentences, conditions, facts, (call, "cloud.filtering()"))
+    return verdict("S5", sentences, conditions, facts, (call, "cloud.filtering()", "cloud.management()"))
+
+
+def _tax_is_cheaper(host_vms: float) -> bool:
+    """Whether management beside the guests loses less of the host than cores that are reserved for it."""
+    places = management(host_vms=int(host_vms)).places
+    return places["host"].lost < places["reserved"].lost
 
 
 def s6() -> Verdict:
