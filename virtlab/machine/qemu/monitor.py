@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import select
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -11,8 +10,8 @@ from typing import Any
 
 from virtlab.core.words import say
 from virtlab.machine.owning import MachineError, Owner, memory_file, start
+from virtlab.machine.qemu.lines import ANSWER_SECONDS, Lines, short
 from virtlab.machine.qemu.process import PROGRAM, last_words
-from virtlab.machine.qemu.qtest import ANSWER_SECONDS
 
 #: A list of all types or a map of all regions has some ten KiB.
 LONGEST_LINE = 1 << 20
@@ -28,17 +27,26 @@ class Monitor:
     def __init__(
         self, connection: socket.socket, died: Callable[[], str] = str, seconds: float = ANSWER_SECONDS
     ) -> None:
-        connection.setblocking(False)
-        self._connection, self._died, self.seconds = connection, died, seconds
-        self._poll = select.poll()
-        self._poll.register(connection, select.POLLIN)
-        self._bytes = bytearray()
+        self._lines = Lines(connection, died, seconds, LONGEST_LINE)
         self._events: list[str] = []
         self._ready = False
-        self.ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether QEMU has closed the connection."""
+        return self._lines.ended
+
+    @property
+    def seconds(self) -> float:
+        """How long an answer may take; a caller may set it anew."""
+        return self._lines.seconds
+
+    @seconds.setter
+    def seconds(self, seconds: float) -> None:
+        self._lines.seconds = seconds
 
     def fileno(self) -> int:
-        return self._connection.fileno()
+        return self._lines.fileno()
 
     def greet(self) -> None:
         """Waits for QEMU's greeting and leaves the mode in which it takes no commands; does nothing twice."""
@@ -51,57 +59,41 @@ class Monitor:
     def ask(self, command: str, **arguments: object) -> Any:
         """The value that a command returns."""
         self.greet()
-        try:
-            self._connection.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
-        except BlockingIOError:
-            raise MachineError(say("qemu.stalled", command=command, seconds=0)) from None
-        except OSError:
-            raise MachineError(say("qemu.closed", command=command, why=self._died())) from None
+        self._lines.send(json.dumps({"execute": command, "arguments": arguments}), command)
         end = time.monotonic() + self.seconds
         while True:
             answer = self._object(end, command)
             if "return" in answer:
                 return answer["return"]
             if "error" in answer:
-                raise MachineError(say("qemu.refused", command=command, answer=_short(answer["error"])))
+                raise MachineError(say("qemu.refused", command=command, answer=short(repr(answer["error"]))))
             self._keep(answer, command)
 
     def tell(self, line: str) -> str:
         """What the monitor for people prints for a line of theirs."""
         text = self.ask("human-monitor-command", **{"command-line": line})
         if not isinstance(text, str):
-            raise MachineError(say("qemu.nonsense", command=line, answer=_short(text)))
+            raise MachineError(say("qemu.nonsense", command=line, answer=short(repr(text))))
         return text
 
     def events(self) -> list[str]:
         """The names of the events since the last time, without waiting for one."""
         self.greet()
-        while self._poll.poll(0) and self._receive():
+        while self._lines.more(0, "event") and not self.ended:
             pass
-        while (cut := self._bytes.find(b"\n")) >= 0:
-            self._keep(self._parsed(self._cut(cut), "event"), "event")
+        while self._lines.here() is not None:
+            self._keep(self._parsed(self._lines.take(), "event"), "event")
         taken, self._events = self._events, []
         return taken
 
     def _keep(self, answer: dict[str, Any], command: str) -> None:
         name = answer.get("event")
         if not isinstance(name, str) or len(self._events) >= _MOST_EVENTS:
-            raise MachineError(say("qemu.nonsense", command=command, answer=_short(answer)))
+            raise MachineError(say("qemu.nonsense", command=command, answer=short(repr(answer))))
         self._events.append(name)
 
     def _object(self, end: float, command: str) -> dict[str, Any]:
-        while (cut := self._bytes.find(b"\n")) < 0:
-            left = end - time.monotonic()
-            if left <= 0 or not self._poll.poll(left * 1000):
-                raise MachineError(say("qemu.stalled", command=command, seconds=f"{self.seconds:g}"))
-            if not self._receive():
-                raise MachineError(say("qemu.closed", command=command, why=self._died()))
-        return self._parsed(self._cut(cut), command)
-
-    def _cut(self, end: int) -> bytes:
-        line = bytes(self._bytes[:end])
-        del self._bytes[: end + 1]
-        return line
+        return self._parsed(self._lines.wait(command, end), command)
 
     def _parsed(self, line: bytes, command: str) -> dict[str, Any]:
         try:
@@ -109,22 +101,8 @@ class Monitor:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
-            raise MachineError(say("qemu.nonsense", command=command, answer=_short(line)))
+            raise MachineError(say("qemu.nonsense", command=command, answer=short(repr(line))))
         return found
-
-    def _receive(self) -> bool:
-        """Takes what has arrived; False at the end of the connection."""
-        try:
-            more = self._connection.recv(1 << 16)
-        except BlockingIOError:
-            return True
-        except OSError:
-            more = b""
-        self._bytes += more
-        self.ended = not more
-        if len(self._bytes) > LONGEST_LINE:
-            raise MachineError(say("qemu.nonsense", command="QMP", answer=_short(self._bytes[:40])))
-        return bool(more)
 
 
 class Monitored(Owner):
@@ -158,7 +136,3 @@ TRANSLATED_MIB = 32
 def monitor_options(fd: int) -> list[str]:
     """Options for a monitor on an inherited descriptor."""
     return ["-chardev", f"socket,id=monitor,fd={fd}", "-mon", "chardev=monitor,mode=control"]
-
-
-def _short(value: object) -> str:
-    return repr(value)[:80]

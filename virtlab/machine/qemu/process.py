@@ -10,7 +10,8 @@ from time import monotonic, sleep
 
 from virtlab.core.words import say
 from virtlab.machine.owning import Owner, memory_file, shared_view, start
-from virtlab.machine.qemu.qtest import ANSWER_SECONDS, Qtest
+from virtlab.machine.qemu.lines import ANSWER_SECONDS
+from virtlab.machine.qemu.qtest import Qtest
 from virtlab.virtio import Arena, GuestAddressError, GuestMemory, MappedMemory, Region
 
 PROGRAM = "qemu-system-x86_64"
