@@ -50,7 +50,7 @@ def fitting(m: int, o: int, b: int) -> Truth:
     seen: list[set[float]] = [{value} for value in right]  # two mistakes may give one number: the first of them is told
     told: dict[str, tuple[float | None, ...]] = {}
     for key, values in wrong.items():
-        told[key] = tuple(None if value in known else value for value, known in zip(values, seen, strict=True))
+        told[key] = tuple(None if value in known else float(value) for value, known in zip(values, seen, strict=True))
         for value, known in zip(values, seen, strict=True):
             known.add(value)
     return Truth(right, told)
