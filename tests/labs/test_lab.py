@@ -56,9 +56,9 @@ def test_an_attribute_moves_the_picture_and_the_sentence(lab, cls):
 
 def test_one_attribute_is_one_redraw(lab, cls, undrawn):
     for name, value in other(cls).items():
-        before = lab.redraws
+        before, moves = lab.redraws, getattr(lab, name) != value  # another parameter may have brought it already
         setattr(lab, name, value)
-        assert lab.redraws == before + 1, name
+        assert lab.redraws == before + moves, name
 
 
 def test_set_redraws_once_for_all(lab, cls, undrawn):

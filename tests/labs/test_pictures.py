@@ -1,5 +1,6 @@
 """Every lab over its whole parameter space: no exception, laws hold, picture and sentence agree, labels can be read."""
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.figures.reading import moving_texts, outside, overlapping, still_text
 from tests.labs.conftest import alt, in_light, other, read_out
 from tests.strategies import settings_of
 from virtlab import cpu, labs, memory
+from virtlab.cloud import WORKLOADS, overhead
 from virtlab.cloud.slim import figure
 from virtlab.cloud.slim import value as figure_of
 from virtlab.core.jit import have_numba
@@ -730,6 +732,21 @@ def side_by_side(lab, setting):
             assert f"[{cell.class_}]" in picture._texts[y, n].get_text()
         x, y = (float(np.ravel(part)[0]) for part in picture._points[n].get_data())
         assert (x, y) == near((min(found.host_tax, SIDE_MOST[0]), min(found.slowdown, SIDE_MOST[1])))
+
+
+def test_another_workload_brings_its_own_shares_of_waiting():
+    lab = labs.SideBySideLab(right_architecture="cipu")
+    for name, work in WORKLOADS.items():
+        lab.workload = name
+        assert (lab.storage_share, lab.network_share) == (work.storage_share, work.network_share)
+        for found, architecture in zip(lab.result.overheads, ("nitro", "cipu"), strict=True):
+            assert found.loss == near(overhead(architecture, name).loss), "what the lab shows is what the model says"
+    lab.set(workload="compute", storage_share=0.4)
+    assert (lab.storage_share, lab.network_share) == (0.4, WORKLOADS["compute"].network_share)
+    again = labs.SideBySideLab(**json.loads(lab.as_json())["setting"])
+    assert again.setting == lab.setting, "a value that is another workload's default is kept"
+    lab.close()
+    again.close()
 
 
 @check_of("ThinLab")

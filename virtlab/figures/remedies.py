@@ -18,7 +18,7 @@ from virtlab.figures.style import SIZE, box, dress, ghost_style, legend, place_s
 
 #: Remedies that carry a duty to the card have its colour; the others make cheaper what stays.
 ON_CARD = ("network_card", "storage_card", "management_card")
-#: Rows between the first and the last: each remedy, and what is particular.
+#: Rows between the first and the last: each remedy, and the settings of its own.
 SLOTS = len(REMEDIES) + 1
 #: Ends of the axes; a bar below 0 is at most this part of an end.
 _ENDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
@@ -68,7 +68,7 @@ class RemedyPicture(Picture[RemedyResult]):
             axes.set_xticks([0, 0.5, 1], ["0", "", ""])
             axes.grid(axis="x", color=look.grid, linewidth=1)
             axes.xaxis.labelpad = 16
-            self._ticks += [write(axes, look, x, -0.035, "", ha="center", va="top",
+            self._ticks += [write(axes, look, x, -0.016, "", ha="center", va="top",
                                   transform=axes.get_xaxis_transform()) for x in (0.5, 1)]  # fmt: skip
         share.axvline(0, color=look.faint, linewidth=1.5)
         share.spines["left"].set_visible(False)

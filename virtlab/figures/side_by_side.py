@@ -85,12 +85,12 @@ class SidePicture(Picture[SideResult]):
         legend(chart, look, handles, [words("lab.kept")], loc="upper right", borderaxespad=0.1)
         self._table = [
             [write(matrix, look, x, 468 + 34 * y, "", SIZE["tick"], ha="left" if x < 700 else "right")
-             for x in (640, 858, 946, 1028)] for y in range(3)
+             for x in (618, 846, 944, 1028)] for y in range(3)
         ]  # fmt: skip
         for key, text in zip(("", "host_tax", "slowdown", "loss"), self._table[0], strict=True):
             text.set_text(words(f"whole.axis.{key}") if key else "")
         for y, (m, fill) in enumerate(zip(_MARKS, fills, strict=True)):
-            matrix.plot([622], [502 + 34 * y], m, color=look.ink, markersize=11, markerfacecolor=fill,
+            matrix.plot([600], [502 + 34 * y], m, color=look.ink, markersize=11, markerfacecolor=fill,
                         markeredgewidth=2)  # fmt: skip
         cells = [a for boxes in self._cells.values() for a in boxes]
         texts = [text for row in self._table for text in row]

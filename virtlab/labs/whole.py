@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import Any, Literal
 
-from virtlab.cloud import Attribution, ServerOptions, attribute, overhead, placement
+from pydantic import model_validator
+
+from virtlab.cloud import WORKLOADS, Attribution, ServerOptions, attribute, overhead, placement
 from virtlab.cloud.overhead import Axis
 from virtlab.core.parameter import Parameters, parameter, same
 from virtlab.core.units import show, signed
@@ -85,13 +87,24 @@ def _attributed(setting: RemedySetting) -> Attribution:
 
 
 class SideSetting(_ServerSetting):
-    """Two architectures under one workload."""
+    """Two architectures under one workload, whose own shares of waiting stand where none are given."""
 
     left_architecture: Name = parameter(_START, default="nitro")
     right_architecture: Name = parameter(_START, default="qingtian")
     workload: WorkloadName = parameter(_START, default="storage")
     storage_share: float = parameter(FACTS["workload.storage.storage"], ge=0, le=0.6)
     network_share: float = parameter(FACTS["workload.storage.network"], ge=0, le=0.2)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_shares(cls, given: Any) -> Any:
+        return _shares(given.get("workload")) | given
+
+
+def _shares(workload: Any) -> dict[str, float]:
+    """How long the workload of that name waits, by parameters of SideSetting; nothing for another name."""
+    own = WORKLOADS.get(workload)
+    return {} if own is None else {"storage_share": own.storage_share, "network_share": own.network_share}
 
 
 class SideBySideLab(Lab):
@@ -100,6 +113,22 @@ class SideBySideLab(Lab):
     Setting = SideSetting
     Picture = SidePicture
     visible = ("left_architecture", "right_architecture", "workload", "storage_share")
+
+    def set(self, **values: Any) -> None:
+        """Sets several parameters and redraws once. Another workload brings its own shares of waiting."""
+        super().set(**_shares(values.get("workload")) | values)
+
+    def _changed(self, change: Any) -> None:
+        if change.name == "workload" and not self._busy:
+            self.set(workload=change.new)
+        else:
+            super()._changed(change)
+
+    def _changed_values(self) -> dict[str, Any]:
+        own = self.Setting(workload=self.workload)  # what is left out follows from the workload
+        shared = {n: getattr(self, n) for n in _shares(self.workload)}
+        others = {n: v for n, v in super()._changed_values().items() if n not in shared}
+        return others | {n: v for n, v in shared.items() if v != getattr(own, n)}
 
     def solve(self, setting: SideSetting) -> SideResult:
         names = (setting.left_architecture, setting.right_architecture)
