@@ -12,11 +12,13 @@ from virtlab.core.words import say
 from virtlab.evidence import CLAIMS
 from virtlab.lessons.text import Note
 
+#: Of several parameters the one that says most is answered.
+_BEST = ("right", "range", "holds", "already")
 _LONGEST = 10_000  # characters: a setting is a line, and the text comes from another team
 
 
 def duel(claim: str, setting: str | Mapping[str, Any]) -> Note:
-    """Replays an attack on ``claim``: ``setting`` is one parameter with its value, as JSON text or as a mapping.
+    """Replays an attack on ``claim``: ``setting`` is a setting of a lab, as JSON text or as a mapping of parameters.
 
     The text may be what a lab gives (``lab.as_json()``). Nothing is raised for a text that makes no sense: the note
     says what was expected.
@@ -28,10 +30,11 @@ def duel(claim: str, setting: str | Mapping[str, Any]) -> Note:
 
 def replay(attack: Any) -> tuple[str, str]:
     """What became of an attack, as a key and a sentence. The keys: right (the claim is broken), holds, already (it did
-    not hold before), claim, many, parameter, range and unreadable.
+    not hold before), range, parameter, claim and unreadable.
 
-    ``attack`` is JSON text or a mapping with "claim" and "setting"; a setting is a mapping of one parameter, or what
-    :meth:`Lab.as_json` gives. Never raises for what others sent.
+    ``attack`` is JSON text or a mapping with "claim" and "setting"; a setting is a mapping of parameters, or what
+    ``lab.as_json`` gives. The judge turns one parameter at a time, and each that it can turn is tried by itself; what
+    it does not turn is left out. Never raises for what others sent.
     """
     try:
         claim, setting = _read(attack)
@@ -39,17 +42,22 @@ def replay(attack: Any) -> tuple[str, str]:
         return "unreadable", say("ledger.duel.unreadable")
     if claim not in CLAIMS:
         return "claim", say("ledger.duel.claim", given=claim[:20], ids=", ".join(CLAIMS))
-    if len(setting) != 1:
-        return "many", say("ledger.duel.many", count=len(setting))
-    ((name, value),) = setting.items()
     conditions: tuple[Condition, ...] = CLAIMS[claim].verdict().conditions
-    aimed = [c for c in conditions if c.parameter == name]
+    aimed = [name for name in setting if any(c.parameter == name for c in conditions)]
     if not aimed:
         levers = dict.fromkeys(c.parameter for c in conditions)
-        return "parameter", say("ledger.duel.parameter", claim=claim, given=name[:40], levers=", ".join(levers))
-    if not any(_allowed(c.axis, value) for c in aimed):
-        return "range", say("ledger.duel.range", parameter=name, allowed=_range(aimed[0].axis))
-    aimed = [c for c in aimed if _allowed(c.axis, value)]
+        given = ", ".join(setting)[:40]
+        return "parameter", say("ledger.duel.parameter", claim=claim, given=given, levers=", ".join(levers))
+    found = [_turned([c for c in conditions if c.parameter == name], setting[name]) for name in aimed]
+    return min(found, key=lambda answer: _BEST.index(answer[0]))
+
+
+def _turned(conditions: list[Condition], value: Any) -> tuple[str, str]:
+    """What becomes of a claim when the one parameter of these conditions has this value."""
+    aimed = [c for c in conditions if _allowed(c.axis, value)]
+    if not aimed:
+        allowed = _range(conditions[0].axis)
+        return "range", say("ledger.duel.range", parameter=conditions[0].parameter, allowed=allowed)
     standing = [c for c in aimed if c.holds(c.start)]
     if not standing:
         return "already", say("ledger.duel.already", **_filled(aimed[0], value))
