@@ -10,8 +10,6 @@ from virtlab.evidence import CLAIMS
 from virtlab.lessons import duel, ledger
 from virtlab.lessons.duelling import replay
 
-pytestmark = pytest.mark.kernels
-
 
 @pytest.fixture(scope="module")
 def whole():
