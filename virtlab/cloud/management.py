@@ -30,13 +30,14 @@ from virtlab.core.parameter import ParameterError
 from virtlab.core.table import Shown, Table
 from virtlab.core.units import number, show
 from virtlab.core.words import say, words
-from virtlab.evidence import FACTS
+from virtlab.evidence import FACTS, Fact
 from virtlab.offload.waiting import mmc_wait_ns
 
 PLACES = ("host", "reserved", "board")
 Measure = Literal["mean", "p99"]
 MEASURES: tuple[Measure, ...] = ("p99", "mean")
 _MOST = 1e6  # times today's work: where a break-even is no longer looked for
+_AZURE = ("ddsv4", "dasv4", "dadsv5", "dasv6", "ddsv5", "ddsv6")  # hosts that are rented whole
 
 
 @dataclass(frozen=True)
@@ -216,12 +217,21 @@ def management_curve(shares: ArrayLike, options: ManagementOptions | None = None
 def kept_back() -> Table:
     """Hosts whose owner says how many of their threads may be used: what is kept back, published."""
     rows = []
-    for host in ("ddsv4", "dasv4", "dadsv5", "dasv6", "ddsv5", "ddsv6"):
-        cores, vcpus = (FACTS[f"manage.azure.{host}.{what}"] for what in ("cores", "vcpus"))
-        threads = 2 * cores.value
-        rows.append((vcpus.conditions.removesuffix("-Type1"), number(threads), number(vcpus.value),
-                     show(1 - vcpus.value / threads, "%")))  # fmt: skip
+    for host, share in kept_back_shares().items():
+        cores, vcpus = _azure(host)
+        rows.append((vcpus.conditions.removesuffix("-Type1"), number(2 * cores.value), number(vcpus.value),
+                     show(share, "%")))  # fmt: skip
     return Table.of(words("management.kept.header"), rows, words("management.kept.caption"), numeric=(1, 2, 3))
+
+
+def kept_back_shares() -> dict[str, float]:
+    """The share of the threads that each of these hosts keeps back, by the host's name."""
+    return {host: 1 - vcpus.value / (2 * cores.value) for host in _AZURE for cores, vcpus in [_azure(host)]}
+
+
+def _azure(host: str) -> tuple[Fact, Fact]:
+    """Cores of a host, and the vCPUs of it that may be used."""
+    return FACTS[f"manage.azure.{host}.cores"], FACTS[f"manage.azure.{host}.vcpus"]
 
 
 def _shares(o: ManagementOptions) -> Floats:

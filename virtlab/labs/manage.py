@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from virtlab.cloud import ManagementOptions, management, management_curve
 from virtlab.cloud.background import Order
+from virtlab.cloud.management import kept_back_shares
 from virtlab.core.parameter import Parameters, same
-from virtlab.evidence import FACTS
 from virtlab.figures.manage import SHARES, ManagePicture, ManageResult
 from virtlab.labs.base import Lab
-
-_HOSTS = ("ddsv4", "dasv4", "dadsv5", "ddsv5", "dasv6", "ddsv6")
 
 
 class ManageSetting(Parameters):
@@ -36,8 +34,7 @@ class ManageSetting(Parameters):
 
 
 class _Picture(ManagePicture):
-    kept_back = tuple(1 - FACTS[f"manage.azure.{host}.vcpus"].value / (2 * FACTS[f"manage.azure.{host}.cores"].value)
-                      for host in _HOSTS)  # fmt: skip
+    kept_back = tuple(kept_back_shares().values())
 
 
 class ManageLab(Lab):

@@ -23,8 +23,7 @@ def duel(claim: str, setting: str | Mapping[str, Any]) -> Note:
     The text may be what a lab gives (``lab.as_json()``). Nothing is raised for a text that makes no sense: the note
     says what was expected.
     """
-    text = setting if isinstance(setting, str) else dict(setting)
-    _, said = replay({"claim": claim, "setting": text})
+    _, said = replay({"claim": claim, "setting": setting})
     return Note(said, f'<div class="virtlab-judgement" role="status">{html.escape(said)}</div>')
 
 

@@ -150,7 +150,5 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 
 def _lines(entry: Entry) -> list[str]:
-    holds, breaks = _first(entry)
-    *_, witnesses = _row(entry)
-    title = f"{entry.claim.id:4}[{entry.claim.evidence}] {entry.claim.text}"
-    return [title, *(f"     {line}" for line in (holds, breaks, witnesses))]
+    claim, text, evidence, *lines = _row(entry)
+    return [f"{claim:4}[{evidence}] {text}", *(f"     {line}" for line in lines)]
