@@ -57,7 +57,7 @@ class RemedyPicture(Picture[RemedyResult]):
 
     def build(self) -> Sequence[Artist]:
         look, n = self.look, SLOTS + 2
-        fall = self.figure.add_axes((0.215, 0.215, 0.385, 0.67))
+        fall = self.figure.add_axes((0.225, 0.215, 0.375, 0.67))
         share = self.figure.add_axes((0.645, 0.215, 0.335, 0.67))
         dress(fall, look, title=words("remedy_lab.fall"), x=words("remedy_lab.fall_x"))
         dress(share, look, title=words("remedy_lab.share"), x=words("remedy_lab.share_x"))
